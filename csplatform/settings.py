@@ -1,0 +1,303 @@
+"""How the site is put together, read from the environment; fine with nothing set.
+
+Each variable has a row in docs/operating.md. A wrong value stops the start with a sentence.
+"""
+
+from __future__ import annotations
+
+import secrets
+import zoneinfo
+from pathlib import Path
+from typing import Any
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+
+def _check(name: str, value: Any, *, is_good: bool, rule: str) -> Any:
+    if not is_good:
+        raise ImproperlyConfigured(f"{name} is {value!r}: {rule}")
+    return value
+
+
+# Where everything that is made while running lives: database, keys, uploads, broker.
+VAR_DIR = Path(env.str("CSPLATFORM_VAR", default=str(BASE_DIR / "var"))).resolve()
+try:
+    VAR_DIR.mkdir(mode=0o750, parents=True, exist_ok=True)
+except OSError as error:
+    raise ImproperlyConfigured(
+        f"CSPLATFORM_VAR is {str(VAR_DIR)!r}: a folder we can write to is needed ({error.strerror})."
+    ) from error
+
+
+def _kept_secret() -> str:
+    """Return this installation's own key, made at the first start and kept."""
+    path = VAR_DIR / "secret_key"
+    try:
+        with path.open("x") as file:
+            path.chmod(0o600)
+            file.write(secrets.token_urlsafe(64))
+    except FileExistsError:
+        pass
+    return path.read_text().strip()
+
+
+try:
+    DEBUG = env.bool("DEBUG", default=False)
+except ValueError as error:
+    raise ImproperlyConfigured(f"DEBUG: write true or false ({error}).") from error
+
+SECRET_KEY = env.str("SECRET_KEY", default="") or _kept_secret()
+_check("SECRET_KEY", "…", is_good=len(SECRET_KEY) >= 50, rule="at least 50 characters are needed.")
+
+PORT = _check(
+    "PORT",
+    env.str("PORT", default="8000"),
+    is_good=env.str("PORT", default="8000").isdigit(),
+    rule="a port number is needed.",
+)
+BASE_URL = env.str("BASE_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
+_check(
+    "BASE_URL",
+    BASE_URL,
+    is_good=BASE_URL.startswith(("http://", "https://")),
+    rule="it must begin with http:// or https://.",
+)
+IS_HTTPS = BASE_URL.startswith("https://")
+
+ALLOWED_HOSTS = env.list(
+    "ALLOWED_HOSTS",
+    default=["localhost", "127.0.0.1", "[::1]", BASE_URL.split("://")[1].split("/")[0].rsplit(":", 1)[0]],
+)
+CSRF_TRUSTED_ORIGINS = [BASE_URL]
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "csp",
+    "django_filters",
+    "django_htmx",
+    "django_structlog",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "rest_framework",
+    "workspace",
+    "playbooks",
+    "intake",
+    "metrics",
+    "surveys",
+    "tickets",
+    "usage",
+    "accounts",
+    "team",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+]
+
+ROOT_URLCONF = "csplatform.urls"
+WSGI_APPLICATION = "csplatform.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Database -------------------------------------------------------------------------
+
+try:
+    DATABASES: dict[str, dict[str, Any]] = {
+        "default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'db.sqlite3'}")
+    }
+except (environ.ImproperlyConfigured, ValueError, KeyError) as error:
+    raise ImproperlyConfigured(
+        f"DATABASE_URL: write postgres://user:password@host:5432/name or sqlite:////path/file ({error})."
+    ) from error
+
+IS_SQLITE = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
+if IS_SQLITE:
+    # IMMEDIATE takes the write lock at BEGIN: a transaction that reads first and writes
+    # later waits its turn instead of failing with "database is locked".
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": (
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
+            "PRAGMA cache_size=-65536; PRAGMA mmap_size=268435456; PRAGMA temp_store=MEMORY;"
+        ),
+    }
+else:
+    _check(
+        "DATABASE_URL",
+        DATABASES["default"]["ENGINE"],
+        is_good=DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql",
+        rule="PostgreSQL and SQLite are supported.",
+    )
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 5,
+        # Jobs raise the first for themselves; the table of time-outs is in docs/operating.md.
+        "options": "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000",
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Jobs -----------------------------------------------------------------------------
+
+REDIS_URL = env.str("REDIS_URL", default="")
+_check(
+    "REDIS_URL",
+    REDIS_URL,
+    is_good=not REDIS_URL or REDIS_URL.startswith(("redis://", "rediss://", "unix://", "redis+socket://")),
+    rule="write redis://host:6379/0.",
+)
+
+# --- Who signs in ---------------------------------------------------------------------
+
+AUTH_USER_MODEL = "team.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "workspace:home"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_ADAPTER = "team.sign_in.InvitedOnly"
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+SESSION_COOKIE_AGE = 60 * 60 * 24 * 14
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
+SESSION_COOKIE_NAME = "__Host-session" if IS_HTTPS else "session"
+CSRF_COOKIE_NAME = "__Host-csrf" if IS_HTTPS else "csrf"
+CSRF_COOKIE_HTTPONLY = True
+SECURE_SSL_REDIRECT = IS_HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+X_FRAME_OPTIONS = "DENY"
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+        "manifest-src": [SELF],
+    },
+}
+
+# --- API ------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "COERCE_DECIMAL_TO_STRING": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "csplatform",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+}
+
+# --- Words, money, time ---------------------------------------------------------------
+
+LANGUAGE_CODE = "en-gb"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+_check(
+    "TIME_ZONE",
+    TIME_ZONE,
+    is_good=TIME_ZONE in zoneinfo.available_timezones(),
+    rule="a name such as Europe/Berlin is needed.",
+)
+REPORTING_CURRENCY = env.str("REPORTING_CURRENCY", default="EUR")
+_check(
+    "REPORTING_CURRENCY",
+    REPORTING_CURRENCY,
+    is_good=len(REPORTING_CURRENCY) == 3 and REPORTING_CURRENCY.isascii() and REPORTING_CURRENCY.isupper(),
+    rule="three capital letters of ISO 4217 are needed, such as EUR.",
+)
+
+# --- Mail -----------------------------------------------------------------------------
+
+EMAIL_URL = env.str("EMAIL_URL", default="")
+try:
+    vars().update(env.email_url("EMAIL_URL", default=EMAIL_URL or "consolemail://"))
+except (environ.ImproperlyConfigured, KeyError, ValueError) as error:
+    raise ImproperlyConfigured(f"EMAIL_URL: write smtp://user:password@host:25 ({error}).") from error
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="csplatform <no-reply@localhost>")
+
+# --- Files ----------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+MEDIA_ROOT = VAR_DIR / "files"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
+
+# --- What we write down ---------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+}
