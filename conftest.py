@@ -1,0 +1,94 @@
+"""What every test may ask for: the real data sets, a browser, and a runtime folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test.utils import override_settings
+
+ROOT = Path(__file__).resolve().parent
+NO_REAL_DATA = "the real data sets are missing"
+
+
+def real_data_folder() -> Path:
+    """Return where the real data sets should lie: CSPLATFORM_DATA, else shared/data beside the project."""
+    return Path(os.environ.get("CSPLATFORM_DATA") or ROOT.parent / "shared" / "data")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with the real data sets, a sub-folder each.
+
+    Without it the test is skipped, and the last lines of the run say so.
+    """
+    folder = real_data_folder()
+    if not folder.is_dir():
+        pytest.skip(f"{NO_REAL_DATA}: no folder {folder} (set CSPLATFORM_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_runtime_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep uploads and other runtime files of the tests out of the developer's var/.
+
+    Two more settings differ from production: static files need no `collectstatic` first, and passwords
+    are hashed quickly. A test about either sets it back with the `settings` fixture.
+    """
+    folder = tmp_path_factory.mktemp("var")
+    with override_settings(
+        VAR_DIR=folder,
+        MEDIA_ROOT=folder / "files",
+        STATIC_ROOT=folder / "static",
+        STORAGES={
+            **settings.STORAGES,
+            "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+        },
+        PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS],
+    ):
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """Debian's or any other Chromium on this machine; `make test-services` installs one where it may."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    pytest.skip("no Chromium on the PATH: apt-get install chromium, or run make test-services")
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any], chromium_path: str) -> dict[str, Any]:
+    """Start the machine's own Chromium instead of a build that Playwright would have to fetch."""
+    # Playwright's synchronous interface keeps an event loop running in the test's thread, which
+    # Django takes for asynchronous code and refuses to query the database from.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    arguments = ["--disable-background-networking", "--disable-component-update", "--no-first-run"]
+    if os.geteuid() == 0:
+        arguments.append("--no-sandbox")
+    return {**browser_type_launch_args, "executable_path": chromium_path, "args": arguments}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses the real data or a browser, so that `-m` finds it without anybody having to remember."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if "real_data" in fixtures:
+            item.add_marker(pytest.mark.real_data)
+        if "browser_type_launch_args" in fixtures or "page" in fixtures:
+            item.add_marker(pytest.mark.browser)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say aloud when the real data was not there: a green run without it proves much less."""
+    reports = terminalreporter.stats.get("skipped", [])
+    skipped = sum(NO_REAL_DATA in str(report.longrepr) for report in reports)
+    if skipped:
+        terminalreporter.section("NOT TESTED", sep="!", red=True)
+        terminalreporter.line(f"{skipped} tests on real data did not run: {real_data_folder()} is no folder.")
