@@ -36,7 +36,9 @@ def add_rule(apps, schema_editor):
 
 def drop_rule(apps, schema_editor):
     if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute("ALTER TABLE accounts_assignment DROP CONSTRAINT accounts_assignment_no_overlap")
+        schema_editor.execute(
+            "ALTER TABLE accounts_assignment DROP CONSTRAINT accounts_assignment_no_overlap"
+        )
     else:
         for event in ("INSERT", "UPDATE"):
             schema_editor.execute(f"DROP TRIGGER accounts_assignment_no_overlap_{event}")

@@ -65,9 +65,11 @@ class Account(models.Model):
         "accounts.Plan", models.SET_NULL, null=True, blank=True, editable=False, related_name="accounts"
     )
     mrr = MoneyField(
-        default=0, editable=False, help_text="Monthly recurring revenue today, in the account's currency."
+        default=0,
+        null=True,
+        editable=False,
+        help_text="MRR today in the reporting currency; empty when an exchange rate is missing.",
     )
-    mrr_currency = CurrencyField(blank=True, editable=False)
     is_customer = models.BooleanField(default=False, editable=False)
     joined_on = models.DateField(null=True, editable=False, help_text="First day as a customer, ever.")
     left_on = models.DateField(

@@ -62,7 +62,7 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
 
 
 class Subscription(models.Model):
-    """One line of a contract. Both dates are in force: a line whose last day is 31 March churns on 1 April."""
+    """One line of a contract. Both dates are in force: with 31 March as its last day it churns on 1 April."""
 
     class Kind(models.TextChoices):
         RECURRING = "recurring", "Recurring"
