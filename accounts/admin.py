@@ -76,7 +76,6 @@ class AccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "lifecycle_stage",
         "is_customer",
         "mrr",
-        "mrr_currency",
         "renews_on",
     ]
     list_filter = ["is_customer", "segment", "lifecycle_stage", "region"]
@@ -84,7 +83,7 @@ class AccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ["name", "external_ids__external_id"]
     autocomplete_fields = ["parent"]
     readonly_fields = [
-        "plan", "mrr", "mrr_currency", "is_customer", "joined_on", "left_on", "renews_on", "created_at",
+        "plan", "mrr", "is_customer", "joined_on", "left_on", "renews_on", "created_at",
     ]  # fmt: skip
     inlines = [AssignmentInline, ExternalIdInline, TraitInline]
     show_full_result_count = False
