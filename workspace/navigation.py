@@ -1,0 +1,45 @@
+"""The rooms of the house, in the order of the sidebar, and who sees which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+    from team.models import User
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    label: str
+    path: str
+    icon: str
+    group: str = ""
+    admins_only: bool = False
+    on_phone_bar: bool = False
+    # A second path whose pages belong to this room: an account's page is part of the portfolio.
+    also: str = ""
+
+    def is_current(self, path: str) -> bool:
+        if self.path == "/":
+            return path == "/"
+        return path.startswith(self.path) or bool(self.also and path.startswith(self.also))
+
+
+ITEMS = [
+    Item(label="Home", path="/", icon="home", on_phone_bar=True),
+    Item(label="Portfolio", path="/portfolio/", icon="building", on_phone_bar=True, also="/accounts/"),
+    Item(label="Tasks", path="/tasks/", icon="checklist", on_phone_bar=True),
+    Item(label="Numbers", path="/kpis/", icon="chart-line", on_phone_bar=True),
+    Item(label="Imports", path="/imports/", icon="database-import", group="Data"),
+    Item(label="Admin", path="/admin/", icon="settings", group="Administration", admins_only=True),
+    Item(label="Status", path="/status/", icon="activity", group="Administration", admins_only=True),
+]
+
+
+def items_for(user: User | AnonymousUser) -> list[Item]:
+    """Return the links this user sees."""
+    is_admin = bool(getattr(user, "is_admin", False))
+    return [item for item in ITEMS if is_admin or not item.admins_only]
