@@ -11,6 +11,12 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test.utils import override_settings
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
+# Machines differ in speed by more than any deadline allows for; examples are found again by their seed.
+hypothesis_settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("ours")
 
 ROOT = Path(__file__).resolve().parent
 NO_REAL_DATA = "the real data sets are missing"
