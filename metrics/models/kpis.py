@@ -1,0 +1,97 @@
+"""Stored values of KPIs, each with the counts it came from, and what we aim for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django.db.models import F, Q
+
+from accounts.fields import not_nan
+
+
+class KpiSnapshotQuerySet(models.QuerySet["KpiSnapshot"]):
+    def visible_to(self, user: Any) -> KpiSnapshotQuerySet:
+        """Keep what `user` may read: totals count everybody's accounts, so only who may see all reads them."""
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        if user.role in ("admin", "viewer"):
+            return self
+        if user.role == "manager":
+            mates = type(user).objects.filter(team__isnull=False, team=user.team_id)
+            return self.filter(group_by="csm", group__in=[str(pk) for pk in mates.values_list("pk", flat=True)])
+        return self.filter(group_by="csm", group=str(user.pk))
+
+
+class KpiSnapshot(models.Model):
+    """What a KPI said about a period when it was computed. Rates never stand without their counts."""
+
+    kpi = models.CharField(max_length=60)
+    variant = models.CharField(max_length=30, blank=True)
+    version = models.PositiveSmallIntegerField(help_text="Version of the definition that made it.")
+    starts_on = models.DateField(help_text="First day of the period.")
+    ends_on = models.DateField(help_text="Last day of the period.")
+    group_by = models.CharField(max_length=20, blank=True, help_text="Empty for the total.")
+    group = models.CharField(max_length=200, blank=True)
+    value = models.DecimalField(max_digits=28, decimal_places=10, null=True)
+    numerator = models.DecimalField(max_digits=28, decimal_places=10, null=True)
+    denominator = models.DecimalField(max_digits=28, decimal_places=10, null=True)
+    sample_size = models.BigIntegerField(null=True)
+    reason = models.CharField(max_length=40, blank=True, help_text="Why there is no value.")
+    computed_at = models.DateTimeField()
+
+    objects = KpiSnapshotQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "KPI snapshot"
+        ordering = ["kpi", "variant", "-ends_on", "starts_on", "group_by", "group"]
+        constraints = [
+            # One row a figure; also finds the series of one KPI and a period's stored value.
+            models.UniqueConstraint(
+                fields=["kpi", "variant", "group_by", "group", "ends_on", "starts_on"],
+                name="metrics_snapshot_one_a_figure",
+            ),
+            models.CheckConstraint(
+                name="metrics_snapshot_dates_in_order", condition=Q(ends_on__gte=F("starts_on"))
+            ),
+            models.CheckConstraint(
+                name="metrics_snapshot_value_or_reason",
+                condition=Q(value__isnull=False, reason="") | Q(value__isnull=True) & ~Q(reason=""),
+            ),
+        ]
+        indexes = [
+            # A night's rows, replaced together.
+            models.Index(fields=["ends_on", "starts_on"], name="metrics_snapshot_of_period"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kpi} {self.starts_on} to {self.ends_on}"
+
+
+class Target(models.Model):
+    """What the workspace wants a KPI to be, and the range it compares itself with."""
+
+    kpi = models.CharField(max_length=60, unique=True)
+    value = models.DecimalField(max_digits=19, decimal_places=6, null=True, blank=True)
+    benchmark_low = models.DecimalField(max_digits=19, decimal_places=6, null=True, blank=True)
+    benchmark_high = models.DecimalField(max_digits=19, decimal_places=6, null=True, blank=True)
+
+    class Meta:
+        ordering = ["kpi"]
+        constraints = [
+            models.CheckConstraint(
+                name="metrics_target_is_a_number", condition=Q(value__isnull=True) | not_nan("value")
+            ),
+            models.CheckConstraint(
+                name="metrics_target_range_in_order",
+                condition=Q(benchmark_low__isnull=True, benchmark_high__isnull=True)
+                | Q(
+                    benchmark_low__isnull=False,
+                    benchmark_high__isnull=False,
+                    benchmark_high__gte=F("benchmark_low"),
+                ),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.kpi
