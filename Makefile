@@ -87,8 +87,8 @@ screenshots: $(DEVELOPMENT) $(FRONT_END) ## take the README's pictures anew
 backup: $(RUNTIME) ## database, files and key into one archive: make backup [FILE=…]
 	@$(PYTHON_IN_VENV) scripts/backup.py save $(FILE)
 
-restore: $(RUNTIME) ## bring an archive back: make restore FILE=…
-	@$(PYTHON_IN_VENV) scripts/backup.py restore $(FILE)
+restore: $(RUNTIME) ## bring an archive back: make restore FILE=… [OVERWRITE=yes]
+	@$(PYTHON_IN_VENV) scripts/backup.py restore $(FILE) $(if $(OVERWRITE),--overwrite)
 
 lock: $(DEVELOPMENT) ## write the lock files anew after a change of requirements*.in or package.json
 	@$(PYTHON_IN_VENV) scripts/lock.py
