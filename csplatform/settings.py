@@ -12,6 +12,7 @@ from typing import Any
 
 import django_stubs_ext
 import environ
+import structlog
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
@@ -186,9 +187,60 @@ REDIS_URL = env.str("REDIS_URL", default="")
 _check(
     "REDIS_URL",
     REDIS_URL,
-    is_good=not REDIS_URL or REDIS_URL.startswith(("redis://", "rediss://", "unix://", "redis+socket://")),
-    rule="write redis://host:6379/0.",
+    is_good=not REDIS_URL or REDIS_URL.startswith(("redis://", "rediss://", "unix://")),
+    rule="write redis://host:6379/0 or unix:///path/to/socket.",
 )
+
+# What must be done is in the database (team.work); Celery only wakes its workers.
+# A claim is renewed while its worker lives. When that dies, others wait this long.
+try:
+    WORK_LEASE_SECONDS = env.int("WORK_LEASE_SECONDS", default=20)
+except ValueError as error:
+    raise ImproperlyConfigured(f"WORK_LEASE_SECONDS: write a number of seconds ({error}).") from error
+_check("WORK_LEASE_SECONDS", WORK_LEASE_SECONDS, is_good=WORK_LEASE_SECONDS >= 1, rule="1 or more is needed.")
+# The longest a job may take in each lane; a process that hangs longer is killed.
+WORK_LONGEST_SECONDS = {"fast": 120, "slow": 6 * 60 * 60}
+
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # Without these a connection that is half open stops a worker for good, silently.
+    "socket_timeout": 2,
+    "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+    "health_check_interval": 5,
+    # A dead worker's messages come back after 15 s instead of 100.
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "visibility_timeout": WORK_LONGEST_SECONDS["slow"] + 600,
+}
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_TASK_DEFAULT_QUEUE = "fast"
+CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = CELERY_EVENT_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_REDIRECT_STDOUTS = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_TIMEZONE = "UTC"
+# Two wake-ups, nothing else: which jobs come round, and when, is in each app's jobs.py.
+CELERY_BEAT_SCHEDULE = {
+    "look at the clock, then at the fast lane": {
+        "task": "team.tick",
+        "schedule": 2.0,
+        "options": {"queue": "fast", "expires": 10, "time_limit": WORK_LONGEST_SECONDS["fast"] + 30},
+    },
+    "look at the slow lane": {
+        "task": "team.wake",
+        "schedule": 2.0,
+        "args": ["slow"],
+        "options": {"queue": "slow", "expires": 10, "time_limit": WORK_LONGEST_SECONDS["slow"] + 30},
+    },
+}
 
 # --- Who signs in ---------------------------------------------------------------------
 
@@ -299,9 +351,39 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 
 # --- What we write down ---------------------------------------------------------------
 
+LOG_FORMAT = env.str("LOG_FORMAT", default="text")
+_check("LOG_FORMAT", LOG_FORMAT, is_good=LOG_FORMAT in ("text", "json"), rule="write text or json.")
+_LOG_STEPS: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+structlog.configure(
+    processors=[
+        structlog.stdlib.filter_by_level,
+        *_LOG_STEPS,
+        structlog.processors.format_exc_info,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "formatters": {
+        "line": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "foreign_pre_chain": _LOG_STEPS,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer()
+                if LOG_FORMAT == "json"
+                else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0),
+            ],
+        }
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
@@ -88,3 +89,99 @@ class User(AbstractBaseUser, PermissionsMixin):
     def initials(self) -> str:
         words = str(self).split("@")[0].replace(".", " ").split()
         return "".join(word[0] for word in words[:2]).upper()
+
+
+class Work(models.Model):
+    """One thing to be done outside a request; written with the decision, kept until it is done.
+
+    `team.work` holds all functions that change it.
+    """
+
+    class Lane(models.TextChoices):
+        FAST = "fast", "Fast"
+        SLOW = "slow", "Slow"
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "Waiting"
+        CLAIMED = "claimed", "Being done"
+        DONE = "done", "Done"
+        DEAD = "dead", "Given up"
+        CANCELLED = "cancelled", "Cancelled"
+
+    kind = models.CharField(max_length=100)
+    key = models.CharField(
+        max_length=200, blank=True, help_text="Waiting work of one kind and key is done once."
+    )
+    payload = models.JSONField(default=dict, blank=True)
+    lane = models.CharField(max_length=4, choices=Lane, default=Lane.FAST)
+    state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
+    due_at = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    max_attempts = models.PositiveSmallIntegerField(default=8)
+    claim_token = models.UUIDField(null=True, blank=True, editable=False)
+    claimed_by = models.CharField(
+        max_length=120, blank=True, help_text="The process that has, or last had, it."
+    )
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    claimed_until = models.DateTimeField(null=True, blank=True, help_text="Renewed while its worker lives.")
+    last_error = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "work"
+        indexes = [
+            # the next due row of a lane (team.work.queue.due), expired claims, depth by state
+            models.Index(name="team_work_due", fields=["state", "lane", "due_at", "id"]),
+            # a waiting row with the same key (team.work.queue.enqueue); the latest of a kind
+            models.Index(name="team_work_kind_key", fields=["kind", "key", "state"]),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                name="team_work_one_at_a_time_per_key",
+                fields=["kind", "key"],
+                condition=models.Q(state="claimed") & ~models.Q(key=""),
+            ),
+            models.CheckConstraint(
+                name="team_work_lane_known", condition=models.Q(lane__in=["fast", "slow"])
+            ),
+            models.CheckConstraint(
+                name="team_work_state_known",
+                condition=models.Q(state__in=["queued", "claimed", "done", "dead", "cancelled"]),
+            ),
+            models.CheckConstraint(
+                name="team_work_claimed_has_token_and_end",
+                condition=~models.Q(state="claimed")
+                | models.Q(claim_token__isnull=False, claimed_until__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key}".strip()
+
+
+class ScheduledJob(models.Model):
+    """How far a job that comes round has come; moved forward by whichever scheduler is first."""
+
+    name = models.CharField(max_length=100, primary_key=True)
+    last_slot_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Heartbeat(models.Model):
+    """When a part of the machinery last proved that it works."""
+
+    name = models.CharField(max_length=50, primary_key=True)
+    beat_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def beat(cls, name: str, at: datetime, *, unless_within: timedelta = timedelta(0)) -> None:
+        """Note that `name` lives, unless it did so a moment ago."""
+        last = cls.objects.filter(name=name).values_list("beat_at", flat=True).first()
+        if last is None or at - last >= unless_within:
+            cls.objects.update_or_create(name=name, defaults={"beat_at": at})

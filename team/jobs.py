@@ -1,0 +1,26 @@
+"""The queue's own work: proof that it moves, and its housekeeping."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+
+from team.models import Heartbeat, Work
+from team.work import every, handles, prune
+
+
+@every("heartbeat of the fast lane", seconds=10, kind="team.beat_fast")
+@handles("team.beat_fast", max_attempts=1, time_limit=10)
+def beat_fast(work: Work) -> None:
+    Heartbeat.beat("fast", timezone.now())
+
+
+@every("heartbeat of the slow lane", seconds=10, kind="team.beat_slow")
+@handles("team.beat_slow", lane="slow", max_attempts=1, time_limit=10)
+def beat_slow(work: Work) -> None:
+    Heartbeat.beat("slow", timezone.now())
+
+
+@every("old work is deleted", cron="20 3 * * *", kind="team.prune_work")
+@handles("team.prune_work", lane="slow", time_limit=1800, atomic=False)
+def prune_work(work: Work) -> None:
+    prune()
