@@ -6,124 +6,331 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_facts'),
+        ("accounts", "0001_facts"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='TicketSource',
+            name="TicketSource",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=60, unique=True)),
-                ('fcr_rule', models.CharField(choices=[('replies', 'At most one public reply by an agent, and nothing more from the customer'), ('no_reassignment_no_reopen', 'Resolved without reassignment and reopen')], default='replies', max_length=30)),
-                ('settle_days', models.PositiveSmallIntegerField(default=7, help_text='Days a closed ticket can still be reopened.')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=60, unique=True)),
+                (
+                    "fcr_rule",
+                    models.CharField(
+                        choices=[
+                            (
+                                "replies",
+                                "At most one public reply by an agent, and nothing more from the customer",
+                            ),
+                            ("no_reassignment_no_reopen", "Resolved without reassignment and reopen"),
+                        ],
+                        default="replies",
+                        max_length=30,
+                    ),
+                ),
+                (
+                    "settle_days",
+                    models.PositiveSmallIntegerField(
+                        default=7, help_text="Days a closed ticket can still be reopened."
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Ticket',
+            name="Ticket",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('external_id', models.CharField(max_length=200)),
-                ('subject', models.CharField(blank=True, max_length=300)),
-                ('category', models.CharField(blank=True, max_length=100)),
-                ('channel', models.CharField(blank=True, max_length=40)),
-                ('priority', models.CharField(choices=[('low', 'Low'), ('normal', 'Normal'), ('high', 'High'), ('urgent', 'Urgent')], default='normal', max_length=6)),
-                ('source_status', models.CharField(blank=True, max_length=60)),
-                ('status', models.CharField(choices=[('new', 'New'), ('open', 'Open'), ('pending', 'Waiting for the customer'), ('on_hold', 'On hold'), ('resolved', 'Resolved'), ('closed', 'Closed')], default='new', max_length=8)),
-                ('agent', models.CharField(blank=True, max_length=150)),
-                ('exclusion', models.CharField(blank=True, choices=[('spam', 'Spam'), ('outbound', 'Outbound'), ('auto_closed', 'Closed automatically')], max_length=11)),
-                ('opened_at', models.DateTimeField()),
-                ('first_response_at', models.DateTimeField(blank=True, null=True)),
-                ('first_resolved_at', models.DateTimeField(blank=True, null=True)),
-                ('resolved_at', models.DateTimeField(blank=True, help_text='The last resolution; empty while open.', null=True)),
-                ('closed_at', models.DateTimeField(blank=True, null=True)),
-                ('reopen_count', models.PositiveSmallIntegerField(default=0)),
-                ('reassignment_count', models.PositiveSmallIntegerField(default=0)),
-                ('agent_replies', models.PositiveSmallIntegerField(default=0, help_text='Public ones, by people.')),
-                ('customer_replies', models.PositiveSmallIntegerField(default=0, help_text='After the first message, thanks left out.')),
-                ('is_repeated', models.BooleanField(default=False, help_text='The same contact asked about the same category soon after.')),
-                ('is_first_contact', models.BooleanField(default=False, help_text="Resolved on first contact, by its source's rule.")),
-                ('settles_at', models.DateTimeField(blank=True, help_text='From when on `is_first_contact` is final.', null=True)),
-                ('recorded_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('resolution_recorded_at', models.DateTimeField(blank=True, null=True)),
-                ('account', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='tickets', to='accounts.account')),
-                ('contact', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='tickets', to='accounts.contact')),
-                ('merged_into', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='merged', to='tickets.ticket')),
-                ('source', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='tickets', to='tickets.ticketsource')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("external_id", models.CharField(max_length=200)),
+                ("subject", models.CharField(blank=True, max_length=300)),
+                ("category", models.CharField(blank=True, max_length=100)),
+                ("channel", models.CharField(blank=True, max_length=40)),
+                (
+                    "priority",
+                    models.CharField(
+                        choices=[
+                            ("low", "Low"),
+                            ("normal", "Normal"),
+                            ("high", "High"),
+                            ("urgent", "Urgent"),
+                        ],
+                        default="normal",
+                        max_length=6,
+                    ),
+                ),
+                ("source_status", models.CharField(blank=True, max_length=60)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("new", "New"),
+                            ("open", "Open"),
+                            ("pending", "Waiting for the customer"),
+                            ("on_hold", "On hold"),
+                            ("resolved", "Resolved"),
+                            ("closed", "Closed"),
+                        ],
+                        default="new",
+                        max_length=8,
+                    ),
+                ),
+                ("agent", models.CharField(blank=True, max_length=150)),
+                (
+                    "exclusion",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("spam", "Spam"),
+                            ("outbound", "Outbound"),
+                            ("auto_closed", "Closed automatically"),
+                        ],
+                        max_length=11,
+                    ),
+                ),
+                ("opened_at", models.DateTimeField()),
+                ("first_response_at", models.DateTimeField(blank=True, null=True)),
+                ("first_resolved_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "resolved_at",
+                    models.DateTimeField(
+                        blank=True, help_text="The last resolution; empty while open.", null=True
+                    ),
+                ),
+                ("closed_at", models.DateTimeField(blank=True, null=True)),
+                ("reopen_count", models.PositiveSmallIntegerField(default=0)),
+                ("reassignment_count", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "agent_replies",
+                    models.PositiveSmallIntegerField(default=0, help_text="Public ones, by people."),
+                ),
+                (
+                    "customer_replies",
+                    models.PositiveSmallIntegerField(
+                        default=0, help_text="After the first message, thanks left out."
+                    ),
+                ),
+                (
+                    "is_repeated",
+                    models.BooleanField(
+                        default=False, help_text="The same contact asked about the same category soon after."
+                    ),
+                ),
+                (
+                    "is_first_contact",
+                    models.BooleanField(
+                        default=False, help_text="Resolved on first contact, by its source's rule."
+                    ),
+                ),
+                (
+                    "settles_at",
+                    models.DateTimeField(
+                        blank=True, help_text="From when on `is_first_contact` is final.", null=True
+                    ),
+                ),
+                ("recorded_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("resolution_recorded_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tickets",
+                        to="accounts.account",
+                    ),
+                ),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="tickets",
+                        to="accounts.contact",
+                    ),
+                ),
+                (
+                    "merged_into",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="merged",
+                        to="tickets.ticket",
+                    ),
+                ),
+                (
+                    "source",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="tickets",
+                        to="tickets.ticketsource",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-opened_at', '-pk'],
+                "ordering": ["-opened_at", "-pk"],
             },
         ),
         migrations.CreateModel(
-            name='Message',
+            name="Message",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('external_id', models.CharField(blank=True, max_length=200)),
-                ('author', models.CharField(choices=[('customer', 'Customer'), ('agent', 'Agent'), ('system', 'System')], max_length=8)),
-                ('is_public', models.BooleanField(default=True)),
-                ('is_thanks', models.BooleanField(default=False)),
-                ('body', models.TextField(blank=True)),
-                ('sent_at', models.DateTimeField()),
-                ('recorded_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('ticket', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='messages', to='tickets.ticket')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("external_id", models.CharField(blank=True, max_length=200)),
+                (
+                    "author",
+                    models.CharField(
+                        choices=[("customer", "Customer"), ("agent", "Agent"), ("system", "System")],
+                        max_length=8,
+                    ),
+                ),
+                ("is_public", models.BooleanField(default=True)),
+                ("is_thanks", models.BooleanField(default=False)),
+                ("body", models.TextField(blank=True)),
+                ("sent_at", models.DateTimeField()),
+                ("recorded_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "ticket",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="messages",
+                        to="tickets.ticket",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['ticket', 'sent_at', 'pk'],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('external_id', ''), _negated=True), fields=('ticket', 'external_id'), name='tickets_message_once'), models.CheckConstraint(condition=models.Q(('author__in', ['customer', 'agent', 'system'])), name='tickets_message_author_known')],
+                "ordering": ["ticket", "sent_at", "pk"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("external_id", ""), _negated=True),
+                        fields=("ticket", "external_id"),
+                        name="tickets_message_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("author__in", ["customer", "agent", "system"])),
+                        name="tickets_message_author_known",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='TicketEvent',
+            name="TicketEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('opened', 'Opened'), ('assigned', 'Assigned'), ('reassigned', 'Reassigned'), ('status', 'Status changed'), ('replied', 'Replied'), ('resolved', 'Resolved'), ('reopened', 'Reopened'), ('closed', 'Closed'), ('merged', 'Merged')], max_length=10)),
-                ('happened_at', models.DateTimeField()),
-                ('recorded_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('status', models.CharField(blank=True, help_text='As the helpdesk named it.', max_length=60)),
-                ('agent', models.CharField(blank=True, max_length=150)),
-                ('ticket', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='tickets.ticket')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("opened", "Opened"),
+                            ("assigned", "Assigned"),
+                            ("reassigned", "Reassigned"),
+                            ("status", "Status changed"),
+                            ("replied", "Replied"),
+                            ("resolved", "Resolved"),
+                            ("reopened", "Reopened"),
+                            ("closed", "Closed"),
+                            ("merged", "Merged"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("happened_at", models.DateTimeField()),
+                ("recorded_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "status",
+                    models.CharField(blank=True, help_text="As the helpdesk named it.", max_length=60),
+                ),
+                ("agent", models.CharField(blank=True, max_length=150)),
+                (
+                    "ticket",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="events",
+                        to="tickets.ticket",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['ticket', 'happened_at', 'pk'],
-                'indexes': [models.Index(fields=['kind', 'happened_at'], name='tickets_event_by_kind')],
-                'constraints': [models.UniqueConstraint(fields=('ticket', 'kind', 'happened_at', 'status', 'agent'), name='tickets_event_once')],
+                "ordering": ["ticket", "happened_at", "pk"],
+                "indexes": [models.Index(fields=["kind", "happened_at"], name="tickets_event_by_kind")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("ticket", "kind", "happened_at", "status", "agent"), name="tickets_event_once"
+                    )
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='ticket',
-            index=models.Index(fields=['opened_at'], name='tickets_ticket_opened'),
+            model_name="ticket",
+            index=models.Index(fields=["opened_at"], name="tickets_ticket_opened"),
         ),
         migrations.AddIndex(
-            model_name='ticket',
-            index=models.Index(fields=['account', 'resolved_at', 'priority'], name='tickets_ticket_of_account'),
+            model_name="ticket",
+            index=models.Index(
+                fields=["account", "resolved_at", "priority"], name="tickets_ticket_of_account"
+            ),
         ),
         migrations.AddIndex(
-            model_name='ticket',
-            index=models.Index(fields=['contact', 'category', 'opened_at'], name='tickets_ticket_of_contact'),
+            model_name="ticket",
+            index=models.Index(fields=["contact", "category", "opened_at"], name="tickets_ticket_of_contact"),
         ),
         migrations.AddConstraint(
-            model_name='ticket',
-            constraint=models.UniqueConstraint(fields=('source', 'external_id'), name='tickets_ticket_once_per_source'),
+            model_name="ticket",
+            constraint=models.UniqueConstraint(
+                fields=("source", "external_id"), name="tickets_ticket_once_per_source"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='ticket',
-            constraint=models.CheckConstraint(condition=models.Q(('external_id', ''), _negated=True), name='tickets_ticket_external_id_not_empty'),
+            model_name="ticket",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("external_id", ""), _negated=True),
+                name="tickets_ticket_external_id_not_empty",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='ticket',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['new', 'open', 'pending', 'on_hold', 'resolved', 'closed'])), name='tickets_ticket_status_known'),
+            model_name="ticket",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("status__in", ["new", "open", "pending", "on_hold", "resolved", "closed"])
+                ),
+                name="tickets_ticket_status_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='ticket',
-            constraint=models.CheckConstraint(condition=models.Q(('priority__in', ['low', 'normal', 'high', 'urgent'])), name='tickets_ticket_priority_known'),
+            model_name="ticket",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("priority__in", ["low", "normal", "high", "urgent"])),
+                name="tickets_ticket_priority_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='ticket',
-            constraint=models.CheckConstraint(condition=models.Q(('merged_into', models.F('pk')), _negated=True), name='tickets_ticket_not_merged_into_itself'),
+            model_name="ticket",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("merged_into", models.F("pk")), _negated=True),
+                name="tickets_ticket_not_merged_into_itself",
+            ),
         ),
     ]

@@ -7,102 +7,175 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_facts'),
+        ("accounts", "0001_facts"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='EndUser',
+            name="EndUser",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source', models.CharField(max_length=60)),
-                ('external_id', models.CharField(max_length=200)),
-                ('name', models.CharField(blank=True, max_length=200)),
-                ('email', models.EmailField(blank=True, max_length=254)),
-                ('first_seen_on', models.DateField(blank=True, null=True)),
-                ('last_seen_at', models.DateTimeField(blank=True, null=True)),
-                ('removed_on', models.DateField(blank=True, null=True)),
-                ('activity', models.BigIntegerField(default=0)),
-                ('activity_until', models.DateField(blank=True, null=True)),
-                ('account', models.ForeignKey(help_text='Where they were active last.', on_delete=django.db.models.deletion.CASCADE, related_name='end_users', to='accounts.account')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("source", models.CharField(max_length=60)),
+                ("external_id", models.CharField(max_length=200)),
+                ("name", models.CharField(blank=True, max_length=200)),
+                ("email", models.EmailField(blank=True, max_length=254)),
+                ("first_seen_on", models.DateField(blank=True, null=True)),
+                ("last_seen_at", models.DateTimeField(blank=True, null=True)),
+                ("removed_on", models.DateField(blank=True, null=True)),
+                ("activity", models.BigIntegerField(default=0)),
+                ("activity_until", models.DateField(blank=True, null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        help_text="Where they were active last.",
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="end_users",
+                        to="accounts.account",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ActivityMonth',
+            name="ActivityMonth",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('month', models.DateField(help_text='First day of the month.')),
-                ('days', models.BigIntegerField(default=0)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='activity_months', to='accounts.account')),
-                ('end_user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='months', to='usage.enduser')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("month", models.DateField(help_text="First day of the month.")),
+                ("days", models.BigIntegerField(default=0)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="activity_months",
+                        to="accounts.account",
+                    ),
+                ),
+                (
+                    "end_user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="months", to="usage.enduser"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('message_id', models.CharField(max_length=200)),
-                ('source', models.CharField(max_length=60)),
-                ('account_id', models.BigIntegerField()),
-                ('end_user_id', models.BigIntegerField(null=True)),
-                ('feature', models.CharField(max_length=100)),
-                ('happened_at', models.DateTimeField()),
-                ('recorded_at', models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("message_id", models.CharField(max_length=200)),
+                ("source", models.CharField(max_length=60)),
+                ("account_id", models.BigIntegerField()),
+                ("end_user_id", models.BigIntegerField(null=True)),
+                ("feature", models.CharField(max_length=100)),
+                ("happened_at", models.DateTimeField()),
+                ("recorded_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
             options={
-                'indexes': [models.Index(fields=['account_id', '-happened_at'], name='usage_event_of_account')],
-                'constraints': [models.UniqueConstraint(fields=('source', 'message_id'), name='usage_event_once')],
+                "indexes": [
+                    models.Index(fields=["account_id", "-happened_at"], name="usage_event_of_account")
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("source", "message_id"), name="usage_event_once")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='UsageDay',
+            name="UsageDay",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('feature', models.CharField(max_length=100)),
-                ('day', models.DateField()),
-                ('events', models.PositiveIntegerField(default=0)),
-                ('users', models.PositiveIntegerField(default=0)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='usage_days', to='accounts.account')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("feature", models.CharField(max_length=100)),
+                ("day", models.DateField()),
+                ("events", models.PositiveIntegerField(default=0)),
+                ("users", models.PositiveIntegerField(default=0)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="usage_days",
+                        to="accounts.account",
+                    ),
+                ),
             ],
         ),
         migrations.AddIndex(
-            model_name='enduser',
-            index=models.Index(fields=['account', 'activity_until', 'activity'], name='usage_enduser_masks'),
+            model_name="enduser",
+            index=models.Index(fields=["account", "activity_until", "activity"], name="usage_enduser_masks"),
         ),
         migrations.AddConstraint(
-            model_name='enduser',
-            constraint=models.UniqueConstraint(fields=('source', 'external_id'), name='usage_enduser_once_per_source'),
+            model_name="enduser",
+            constraint=models.UniqueConstraint(
+                fields=("source", "external_id"), name="usage_enduser_once_per_source"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='enduser',
-            constraint=models.CheckConstraint(condition=models.Q(('activity__gte', 0)), name='usage_enduser_activity_not_negative'),
+            model_name="enduser",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("activity__gte", 0)), name="usage_enduser_activity_not_negative"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='enduser',
-            constraint=models.CheckConstraint(condition=models.Q(('external_id', ''), _negated=True), name='usage_enduser_external_id_not_empty'),
+            model_name="enduser",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("external_id", ""), _negated=True),
+                name="usage_enduser_external_id_not_empty",
+            ),
         ),
         migrations.AddIndex(
-            model_name='activitymonth',
-            index=models.Index(fields=['month', 'account', 'end_user', 'days'], name='usage_activitymonth_window'),
+            model_name="activitymonth",
+            index=models.Index(
+                fields=["month", "account", "end_user", "days"], name="usage_activitymonth_window"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='activitymonth',
-            constraint=models.UniqueConstraint(fields=('end_user', 'account', 'month'), name='usage_activitymonth_one'),
+            model_name="activitymonth",
+            constraint=models.UniqueConstraint(
+                fields=("end_user", "account", "month"), name="usage_activitymonth_one"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='activitymonth',
-            constraint=models.CheckConstraint(condition=models.Q(('days__gte', 0), ('days__lt', 2147483648)), name='usage_activitymonth_days_in_month'),
+            model_name="activitymonth",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("days__gte", 0), ("days__lt", 2147483648)),
+                name="usage_activitymonth_days_in_month",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='usageday',
-            constraint=models.UniqueConstraint(fields=('account', 'day', 'feature'), name='usage_usageday_one'),
+            model_name="usageday",
+            constraint=models.UniqueConstraint(
+                fields=("account", "day", "feature"), name="usage_usageday_one"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='usageday',
-            constraint=models.CheckConstraint(condition=models.Q(('day__isnull', True), ('day__range', (datetime.date(1900, 1, 1), datetime.date(2200, 1, 1))), _connector='OR'), name='usage_usageday_day_sane'),
+            model_name="usageday",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("day__isnull", True),
+                    ("day__range", (datetime.date(1900, 1, 1), datetime.date(2200, 1, 1))),
+                    _connector="OR",
+                ),
+                name="usage_usageday_day_sane",
+            ),
         ),
     ]

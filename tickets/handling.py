@@ -1,0 +1,165 @@
+"""What follows from a ticket's events and messages: its moments, its counts, whether it was
+resolved on first contact.
+
+`refresh` works them out anew for a set of tickets from what the helpdesk reported, so the
+order in which reports arrive does not matter.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from tickets.models import Message, Ticket, TicketEvent, TicketSource
+
+BATCH = 2_000
+
+_COPIES = [
+    "first_response_at",
+    "first_resolved_at",
+    "resolved_at",
+    "closed_at",
+    "reopen_count",
+    "reassignment_count",
+    "agent_replies",
+    "customer_replies",
+    "is_repeated",
+    "is_first_contact",
+    "settles_at",
+    "resolution_recorded_at",
+]
+
+
+def refresh(ticket_ids: Iterable[int]) -> None:
+    """Bring the copies on these tickets in line with their events and messages.
+
+    Earlier tickets that these ones may have made repeated (same contact, same category, not yet
+    settled) are judged again with them.
+    """
+    ids = sorted(set(ticket_ids) | _asked_before(set(ticket_ids)))
+    for at in range(0, len(ids), BATCH):
+        with transaction.atomic():
+            _refresh_batch(ids[at : at + BATCH])
+
+
+def _refresh_batch(ids: list[int]) -> None:
+    tickets = list(
+        Ticket.objects.select_for_update(of=("self",))
+        .filter(pk__in=ids)
+        .select_related("source")
+        .order_by("pk")
+    )
+    events: dict[int, list[TicketEvent]] = defaultdict(list)
+    for event in TicketEvent.objects.filter(ticket__in=ids).order_by("happened_at", "pk"):
+        events[event.ticket_id].append(event)
+    messages: dict[int, list[Message]] = defaultdict(list)
+    for message in Message.objects.filter(ticket__in=ids).defer("body").order_by("sent_at", "pk"):
+        messages[message.ticket_id].append(message)
+    for ticket in tickets:
+        _copy_events(ticket, events[ticket.pk])
+        _copy_messages(ticket, messages[ticket.pk], events[ticket.pk])
+    _mark_repeated(tickets)
+    for ticket in tickets:
+        judge_first_contact(ticket)
+    Ticket.objects.bulk_update(tickets, _COPIES, batch_size=500)
+
+
+def _copy_events(ticket: Ticket, events: list[TicketEvent]) -> None:
+    kinds = TicketEvent.Kind
+    resolutions = [e for e in events if e.kind in (kinds.RESOLVED, kinds.CLOSED)]
+    reopenings = [e for e in events if e.kind == kinds.REOPENED]
+    ticket.reopen_count = len(reopenings)
+    ticket.reassignment_count = sum(e.kind == kinds.REASSIGNED for e in events)
+    ticket.first_resolved_at = resolutions[0].happened_at if resolutions else None
+    since = reopenings[-1].happened_at if reopenings else None
+    standing = [e for e in resolutions if since is None or e.happened_at >= since]
+    ticket.resolved_at = standing[0].happened_at if standing else None
+    ticket.resolution_recorded_at = standing[0].recorded_at if standing else None
+    closings = [e for e in standing if e.kind == kinds.CLOSED]
+    ticket.closed_at = closings[-1].happened_at if closings else None
+
+
+def _copy_messages(ticket: Ticket, messages: list[Message], events: list[TicketEvent]) -> None:
+    agent = [m for m in messages if m.author == Message.Author.AGENT and m.is_public]
+    customer = [m for m in messages if m.author == Message.Author.CUSTOMER]
+    replies = [e for e in events if e.kind == TicketEvent.Kind.REPLIED]
+    moments: list[datetime] = [m.sent_at for m in agent] or [e.happened_at for e in replies]
+    ticket.first_response_at = min(moments, default=None)
+    ticket.agent_replies = len(agent) or len(replies)
+    ticket.customer_replies = sum(not m.is_thanks for m in customer[1:])
+
+
+def _mark_repeated(tickets: list[Ticket]) -> None:
+    """Mark tickets whose contact asked about the same category again before they settled."""
+    asked = [t for t in tickets if t.contact_id and t.category]
+    later: dict[tuple[int, str], list[datetime]] = defaultdict(list)
+    if asked:
+        again = (
+            Ticket.objects.counted()
+            .filter(contact__in={t.contact_id for t in asked}, category__in={t.category for t in asked})
+            .order_by("opened_at")
+            .values_list("contact_id", "category", "opened_at")
+        )
+        for contact_id, category, opened_at in again:
+            later[(contact_id, category)].append(opened_at)
+    for ticket in tickets:
+        ticket.is_repeated = False
+        if ticket.contact_id and ticket.category and ticket.resolved_at:
+            until = ticket.resolved_at + timedelta(days=ticket.source.settle_days)
+            ticket.is_repeated = any(
+                ticket.opened_at < other <= until for other in later[(ticket.contact_id, ticket.category)]
+            )
+
+
+def judge_first_contact(ticket: Ticket) -> None:
+    """Set whether `ticket` was resolved on first contact, and from when on that is final.
+
+    By replies: at most one public reply of an agent, nothing more from the customer but thanks,
+    no reopening, no repeated question. By assignment, for helpdesks that report no messages:
+    resolved without reassignment and reopening.
+    """
+    source = ticket.source
+    is_resolved = ticket.resolved_at is not None
+    if source.fcr_rule == TicketSource.FcrRule.NO_REASSIGNMENT_NO_REOPEN:
+        ticket.is_first_contact = is_resolved and not ticket.reassignment_count and not ticket.reopen_count
+    else:
+        ticket.is_first_contact = (
+            is_resolved
+            and ticket.agent_replies <= 1
+            and not ticket.customer_replies
+            and not ticket.reopen_count
+            and not ticket.is_repeated
+        )
+    ticket.settles_at = (
+        ticket.resolved_at + timedelta(days=source.settle_days) if ticket.resolved_at is not None else None
+    )
+
+
+def _asked_before(ids: set[int]) -> set[int]:
+    """Return the earlier tickets of the same contacts and categories that had not settled yet."""
+    found: set[int] = set()
+    ordered = sorted(ids)
+    for at in range(0, len(ordered), BATCH):
+        asked = list(
+            Ticket.objects.filter(pk__in=ordered[at : at + BATCH], contact__isnull=False)
+            .exclude(category="")
+            .values_list("contact_id", "category", "opened_at")
+        )
+        if not asked:
+            continue
+        moments: dict[tuple[int | None, str], list[datetime]] = defaultdict(list)
+        for contact_id, category, opened_at in asked:
+            moments[(contact_id, category)].append(opened_at)
+        earlier = Ticket.objects.filter(
+            contact__in={contact_id for contact_id, _, _ in asked},
+            category__in={category for _, category, _ in asked},
+            settles_at__gte=min(opened_at for _, _, opened_at in asked),
+            opened_at__lt=max(opened_at for _, _, opened_at in asked),
+        ).values_list("pk", "contact_id", "category", "opened_at", "settles_at")
+        for pk, contact_id, category, opened_at, settles_at in earlier:
+            if any(opened_at < again <= settles_at for again in moments[(contact_id, category)]):
+                found.add(pk)
+    return found

@@ -1,0 +1,186 @@
+"""Keeps the two roll-ups of usage in step with the events, in the caller's transaction.
+
+An event counts once, by its source and message id, however often it is reported. Who was
+active on which day is kept as bits, so the order in which events arrive does not matter.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from django.db import connection
+from django.db.models import Count
+from django.db.models.functions import TruncDate
+from django.utils.timezone import get_default_timezone
+
+from csplatform.periods import day_of, start_of_day
+from usage.models import MASK_DAYS, ActivityMonth, EndUser, Event, UsageDay
+
+MASK = (1 << MASK_DAYS) - 1
+BATCH = 2_000
+
+
+@dataclass
+class Recorded:
+    """What became of a batch of events."""
+
+    created: int = 0
+    duplicates: int = 0
+    accounts: frozenset[int] = frozenset()
+
+
+def shift_mask(mask: int, *, from_day: date, to_day: date) -> int:
+    """Return a 63-day mask that ended on `from_day` as it stands on a later `to_day`.
+
+    >>> shift_mask(0b1, from_day=date(2026, 1, 1), to_day=date(2026, 1, 3))
+    4
+    """
+    days = (to_day - from_day).days
+    return (mask << days) & MASK if days < MASK_DAYS else 0
+
+
+def window_mask(*, until: date, mask_until: date, days: int) -> tuple[int, int]:
+    """Return how to read a mask for the `days` days up to `until`: shift right by the first, AND the second.
+
+    A mask reaches 63 days back; a window that begins before that is not in it (the caller asks
+    ActivityMonth). `until` after the mask's last day leaves fewer of its bits in the window.
+    """
+    ahead = (until - mask_until).days
+    if ahead >= 0:
+        return 0, (1 << max(days - ahead, 0)) - 1
+    return -ahead, (1 << days) - 1
+
+
+def record_events(events: Sequence[Event]) -> Recorded:
+    """Store events that are not there yet and bring the roll-ups of their days up to date.
+
+    Unsaved `Event` rows with account and end user ids filled in; of two with one message id the
+    first counts. Call inside a transaction: events and roll-ups are stored together or not at all.
+    """
+    by_source: dict[str, dict[str, Event]] = defaultdict(dict)
+    for event in events:
+        by_source[event.source].setdefault(event.message_id, event)
+    new: list[Event] = []
+    for source, by_id in by_source.items():
+        known = set(
+            Event.objects.filter(source=source, message_id__in=list(by_id)).values_list(
+                "message_id", flat=True
+            )
+        )
+        new += [event for message_id, event in by_id.items() if message_id not in known]
+    Event.objects.bulk_create(new, batch_size=BATCH)
+
+    active: dict[tuple[int, int], set[date]] = defaultdict(set)
+    last_seen: dict[int, tuple[datetime, int]] = {}
+    touched: dict[tuple[int, date], set[str]] = defaultdict(set)
+    for event in new:
+        day = day_of(event.happened_at)
+        touched[(event.account_id, day)].add(event.feature)
+        if event.end_user_id is not None:
+            active[(event.end_user_id, event.account_id)].add(day)
+            seen = (event.happened_at, event.account_id)
+            last_seen[event.end_user_id] = max(last_seen.get(event.end_user_id, seen), seen)
+    record_activity(active, last_seen=last_seen)
+    _count_days(touched)
+    return Recorded(
+        created=len(new),
+        duplicates=len(events) - len(new),
+        accounts=frozenset(account_id for account_id, _ in touched),
+    )
+
+
+def record_activity(
+    active: dict[tuple[int, int], set[date]],
+    *,
+    last_seen: dict[int, tuple[datetime, int]] | None = None,
+) -> None:
+    """Mark people active.
+
+    `active` is {(end user, account): days}, `last_seen` is {end user: (moment, account)}.
+    """
+    months: dict[tuple[int, int, date], int] = defaultdict(int)
+    days_of: dict[int, set[date]] = defaultdict(set)
+    for (end_user_id, account_id), days in active.items():
+        days_of[end_user_id] |= days
+        for day in days:
+            months[(end_user_id, account_id, day.replace(day=1))] |= 1 << (day.day - 1)
+    _merge_months(months)
+    _move_masks(days_of, last_seen or {})
+
+
+def _merge_months(months: dict[tuple[int, int, date], int]) -> None:
+    # The ORM's upsert replaces; here two workers' bits have to be united in one statement.
+    table = connection.ops.quote_name(ActivityMonth._meta.db_table)
+    rows = sorted(months.items())
+    with connection.cursor() as cursor:
+        for at in range(0, len(rows), 200):  # 800 parameters: below every limit of SQLite
+            part = rows[at : at + 200]
+            cursor.execute(
+                f"INSERT INTO {table} (end_user_id, account_id, month, days) VALUES "
+                + ", ".join(["(%s, %s, %s, %s)"] * len(part))
+                + " ON CONFLICT (end_user_id, account_id, month)"
+                + f" DO UPDATE SET days = {table}.days | excluded.days",
+                [value for key, bits in part for value in (*key, bits)],
+            )
+
+
+def _move_masks(days_of: dict[int, set[date]], last_seen: dict[int, tuple[datetime, int]]) -> None:
+    changed: list[EndUser] = []
+    ids = sorted(days_of)
+    for at in range(0, len(ids), BATCH):
+        people = EndUser.objects.select_for_update().filter(pk__in=ids[at : at + BATCH]).order_by("pk")
+        for person in people:
+            days = days_of[person.pk]
+            newest = max(days)
+            until = max(person.activity_until or newest, newest)
+            mask = person.activity
+            if person.activity_until and until > person.activity_until:
+                mask = shift_mask(mask, from_day=person.activity_until, to_day=until)
+            for day in days:
+                back = (until - day).days
+                if back < MASK_DAYS:
+                    mask |= 1 << back
+            person.activity, person.activity_until = mask, until
+            person.first_seen_on = min(person.first_seen_on or newest, *days)
+            seen = last_seen.get(person.pk)
+            if seen and (person.last_seen_at is None or seen[0] >= person.last_seen_at):
+                person.last_seen_at, person.account_id = seen
+            changed.append(person)
+    EndUser.objects.bulk_update(
+        changed, ["activity", "activity_until", "first_seen_on", "last_seen_at", "account"], batch_size=500
+    )
+
+
+def _count_days(touched: dict[tuple[int, date], set[str]]) -> None:
+    """Count the touched days of the touched accounts anew from their events, month by month."""
+    accounts_by_month: dict[date, set[int]] = defaultdict(set)
+    for account_id, day in touched:
+        accounts_by_month[day.replace(day=1)].add(account_id)
+    rows: list[UsageDay] = []
+    for month, account_ids in sorted(accounts_by_month.items()):
+        days = [day for account_id, day in touched if day.replace(day=1) == month]
+        counts = (
+            Event.objects.filter(
+                account_id__in=account_ids,
+                happened_at__gte=start_of_day(min(days)),
+                happened_at__lt=start_of_day(max(days) + timedelta(days=1)),
+            )
+            .values("account_id", "feature", day=TruncDate("happened_at", tzinfo=get_default_timezone()))
+            .annotate(events=Count("pk"), users=Count("end_user_id", distinct=True))
+            .order_by()
+        )
+        rows += [
+            UsageDay(**row)
+            for row in counts.iterator()
+            if row["feature"] in touched.get((row["account_id"], row["day"]), ())
+        ]
+    UsageDay.objects.bulk_create(
+        rows,
+        batch_size=BATCH,
+        update_conflicts=True,
+        unique_fields=["account", "day", "feature"],
+        update_fields=["events", "users"],
+    )
