@@ -83,7 +83,9 @@ class Chart:
                 }
                 for series in self.series
             ],
-            "target": None if self.target is None else {"value": float(self.target), "label": self.target_label},
+            "target": None
+            if self.target is None
+            else {"value": float(self.target), "label": self.target_label},
             "benchmark": None
             if self.benchmark is None
             else {"range": _floats(self.benchmark), "label": self.benchmark_label},

@@ -82,6 +82,18 @@ def _symbol(currency: str | None) -> tuple[str, int]:
         return code, 2
 
 
+def is_money(unit: str) -> bool:
+    """Say whether a unit is money: the word, or a currency's code."""
+    return unit in ("money", "currency", "money per account") or (
+        len(unit) == 3 and unit.isalpha() and unit.isupper()
+    )
+
+
+def currency_sign(unit: str) -> str:
+    """Return the sign of a currency; that of the reporting currency for the word "money"."""
+    return _symbol(unit if unit.isupper() else None)[0]
+
+
 def _with_symbol(number: Decimal, text: str, symbol: str) -> str:
     sign = MINUS if text.startswith(MINUS) else ""
     return f"{sign}{symbol}{NBSP}{text.removeprefix(MINUS)}"
@@ -179,10 +191,8 @@ def as_unit(value: Any, unit: str) -> str | SafeString:
             return score(amount)
         case "ratio":
             return f"{digits(amount, 2)}{NBSP}×"
-        case "money" | "currency" | "money per account":
-            return money(amount)
-        case _ if len(unit) == 3 and unit.isupper():
-            return money(amount, unit)
+        case _ if is_money(unit):
+            return money(amount, unit if unit.isupper() else None)
         case "months" | "days" | "hours" | "minutes" | "seconds":
             word = unit.removesuffix("s") if amount == 1 else unit
             return f"{_trimmed(amount, 1)}{NBSP}{word}"
@@ -198,7 +208,7 @@ def signed_as_unit(value: Any, unit: str) -> str | SafeString:
         return NO_DATA
     if unit in ("percent", "%", "per cent"):
         return f"{signed(amount, 1)}{NBSP}pt"
-    if unit in ("money", "currency", "money per account") or (len(unit) == 3 and unit.isupper()):
+    if is_money(unit):
         text = money_short(abs(amount), unit if unit.isupper() else None)
         return f"{'+' if amount > 0 else MINUS if amount < 0 else '±'}{text}"
     return signed(amount, 0 if amount == amount.to_integral_value() else 1)

@@ -75,8 +75,12 @@ def sparkline(values: Sequence[float | Decimal | None], label: str = "", tone: s
     if not strokes:
         return mark_safe("")
     spoken = format_html('role="img" aria-label="{}"', label) if label else mark_safe('aria-hidden="true"')
-    areas = format_html_join("", '<path class="spark-area" d="{}"/>', ((sparklines.area_path(s),) for s in strokes if len(s) > 1))
-    lines = format_html_join("", '<path class="spark-line" d="{}"/>', ((sparklines.line_path(s),) for s in strokes))
+    areas = format_html_join(
+        "", '<path class="spark-area" d="{}"/>', ((sparklines.area_path(s),) for s in strokes if len(s) > 1)
+    )
+    lines = format_html_join(
+        "", '<path class="spark-line" d="{}"/>', ((sparklines.line_path(s),) for s in strokes)
+    )
     return format_html(
         '<svg class="spark tone-{}" viewBox="0 0 {} {}" preserveAspectRatio="none" {}>{}{}</svg>',
         tone,
@@ -95,7 +99,9 @@ def avatar(who: Any) -> SafeString:
     words = name.split("@")[0].replace(".", " ").split()
     initials = getattr(who, "initials", None) or "".join(word[0] for word in words[:2]).upper() or "?"
     tone = sum(name.encode()) % 6
-    return format_html('<span class="avatar-initials hue-{}" title="{}" aria-hidden="true">{}</span>', tone, name, initials)
+    return format_html(
+        '<span class="avatar-initials hue-{}" title="{}" aria-hidden="true">{}</span>', tone, name, initials
+    )
 
 
 # --- Numbers with their circumstances -------------------------------------------------
@@ -215,7 +221,11 @@ def score(value: Any, band: str | None, href: str = "", change: Any = None) -> S
             delta(change, "points") if change else "",
         )
     css = f"score band-{band or 'none'}"
-    spoken = f"Health {show.digits(amount, 0)} of 100, {show.band_label(band)}" if amount is not None else "No health score"
+    spoken = (
+        f"Health {show.digits(amount, 0)} of 100, {show.band_label(band)}"
+        if amount is not None
+        else "No health score"
+    )
     if href:
         return format_html('<a class="{}" href="{}" title="{}">{}</a>', css, href, f"{spoken}: why?", body)
     return format_html('<span class="{}" title="{}">{}</span>', css, spoken, body)
@@ -227,7 +237,9 @@ def coverage(used: int, total: int, oldest_days: int | None = None) -> SafeStrin
     age = "" if oldest_days is None else f"oldest {oldest_days} day{'s' if oldest_days != 1 else ''}"
     text = f"{used} of {total} signals" + (f" · {age}" if age else "")
     marks = format_html_join(
-        "", '<rect class="{}" x="{}" width="5" height="10" rx="1.5"/>', (("on" if n < used else "off", n * 7) for n in range(total))
+        "",
+        '<rect class="{}" x="{}" width="5" height="10" rx="1.5"/>',
+        (("on" if n < used else "off", n * 7) for n in range(total)),
     )
     return format_html(
         '<span class="coverage{}"><svg viewBox="0 0 {} 10" width="{}" height="10" aria-hidden="true">{}</svg>{}</span>',
@@ -243,7 +255,11 @@ def coverage(used: int, total: int, oldest_days: int | None = None) -> SafeStrin
 def progress(value: Any, most: Any = 100, label: str = "", text: str = "", css: str = "") -> SafeString:
     """A progress bar with its label; without a value it shows that something is under way."""
     amount = show.as_decimal(value)
-    shown = text or ("" if amount is None else f"{show.digits(amount, 0)} of {show.digits(show.as_decimal(most) or Decimal(0), 0)}")
+    shown = text or (
+        ""
+        if amount is None
+        else f"{show.digits(amount, 0)} of {show.digits(show.as_decimal(most) or Decimal(0), 0)}"
+    )
     return format_html(
         '<span class="progress-line {}"><progress max="{}" {} aria-label="{}"></progress><span class="progress-text">{}</span></span>',
         css,
@@ -264,21 +280,39 @@ def age(value: date | datetime | None) -> SafeString:
 
 
 @register.simple_block_tag
-def card(content: str, title: str = "", note: str = "", href: str = "", link: str = "", css: str = "", flush: bool = False) -> SafeString:
+def card(
+    content: str,
+    title: str = "",
+    note: str = "",
+    href: str = "",
+    link: str = "",
+    css: str = "",
+    flush: bool = False,
+) -> SafeString:
     """A card with an optional head: `{% card "Needs attention" href="/portfolio/" link="All accounts" %}…{% endcard %}`.
 
     `flush` leaves out the padding, for a table or a list.
     """
     return render_to_string(
         "components/card.html",
-        {"title": title, "note": note, "href": href, "link": link, "css": css, "flush": flush, "content": content},
+        {
+            "title": title,
+            "note": note,
+            "href": href,
+            "link": link,
+            "css": css,
+            "flush": flush,
+            "content": content,
+        },
     )
 
 
 @register.simple_block_tag
 def dialog(content: str, key: str, title: str, size: str = "") -> SafeString:
     """A dialog that `<button type="button" data-dialog="key">` opens. Escape, × and a click beside it close it."""
-    return render_to_string("components/dialog.html", {"key": key, "title": title, "size": size, "content": content})
+    return render_to_string(
+        "components/dialog.html", {"key": key, "title": title, "size": size, "content": content}
+    )
 
 
 @register.simple_block_tag
@@ -289,28 +323,53 @@ def definition(content: str, key: str, label: str) -> SafeString:
 
 @register.simple_block_tag
 def timeline_item(
-    content: str, title: str, at: datetime | date | None = None, icon: str = "circle", who: str = "", tone: str = "", href: str = ""
+    content: str,
+    title: str,
+    at: datetime | date | None = None,
+    icon: str = "circle",
+    who: str = "",
+    tone: str = "",
+    href: str = "",
 ) -> SafeString:
     """One thing that happened; items go into `<ol class="timeline">`."""
     return render_to_string(
         "components/timeline_item.html",
-        {"title": title, "at": at, "icon": icon, "who": who, "tone": tone, "href": href, "content": content.strip()},
+        {
+            "title": title,
+            "at": at,
+            "icon": icon,
+            "who": who,
+            "tone": tone,
+            "href": href,
+            "content": content.strip(),
+        },
     )
 
 
 @register.simple_block_tag
-def empty(content: str, title: str, icon: str = "inbox", href: str = "", link: str = "", compact: bool = False) -> SafeString:
+def empty(
+    content: str, title: str, icon: str = "inbox", href: str = "", link: str = "", compact: bool = False
+) -> SafeString:
     """A designed nothing: what is missing, why, and the next step."""
     return render_to_string(
         "components/empty.html",
-        {"title": title, "icon": icon, "href": href, "link": link, "content": content.strip(), "compact": compact},
+        {
+            "title": title,
+            "icon": icon,
+            "href": href,
+            "link": link,
+            "content": content.strip(),
+            "compact": compact,
+        },
     )
 
 
 @register.simple_block_tag
 def alert(content: str, tone: str = "info", title: str = "") -> SafeString:
     """A notice that stays on the page: tone `info`, `good`, `warn` or `bad`."""
-    name = {"info": "info-circle", "good": "circle-check", "warn": "alert-triangle", "bad": "alert-circle"}[tone]
+    name = {"info": "info-circle", "good": "circle-check", "warn": "alert-triangle", "bad": "alert-circle"}[
+        tone
+    ]
     return format_html(
         '<div class="notice notice-{}" role="{}">{}<div>{}{}</div></div>',
         tone,
@@ -334,11 +393,22 @@ def skeleton(lines: int = 3) -> SafeString:
 def copy(text: str, label: str = "Copy") -> SafeString:
     """A button that copies a text to the clipboard."""
     return format_html(
-        '<button type="button" class="btn btn-icon-text copy" data-copy="{}">{}<span>{}</span></button>', text, icon("copy"), label
+        '<button type="button" class="btn btn-icon-text copy" data-copy="{}">{}<span>{}</span></button>',
+        text,
+        icon("copy"),
+        label,
     )
 
 
 # --- Charts ---------------------------------------------------------------------------
+
+
+def chart_data(spec: Chart) -> dict[str, Any]:
+    """Return what the browser draws, with the currency's sign where the unit is money."""
+    data = spec.for_browser()
+    if show.is_money(spec.unit):
+        data["unit"], data["symbol"] = "money", show.currency_sign(spec.unit)
+    return data
 
 
 @register.simple_tag
@@ -346,7 +416,7 @@ def chart(spec: Chart) -> SafeString:
     """Draw a `Chart`: the picture, its sentence for those who don't see it, and its figures as a table."""
     return render_to_string(
         "components/chart.html",
-        {"chart": spec, "data": json_script(spec.for_browser(), f"{spec.key}-data"), "rows": spec.rows()},
+        {"chart": spec, "data": json_script(chart_data(spec), f"{spec.key}-data"), "rows": spec.rows()},
     )
 
 
@@ -378,7 +448,14 @@ def query(context: template.Context, **changes: Any) -> str:
 
 
 @register.simple_tag(takes_context=True)
-def th(context: template.Context, key: str, label: str, numeric: bool = False, parameter: str = "sort", first: str = "") -> SafeString:
+def th(
+    context: template.Context,
+    key: str,
+    label: str,
+    numeric: bool = False,
+    parameter: str = "sort",
+    first: str = "",
+) -> SafeString:
     """A head cell that sorts: `{% th "mrr" "MRR" numeric=True %}` links to `?sort=mrr`, then `?sort=-mrr`.
 
     The filters stay, the page goes back to the first. `first="-"` sorts downwards on the first click.
@@ -411,7 +488,9 @@ def pagination(context: template.Context, page: Page[Any], parameter: str = "pag
         {
             "page": page,
             "numbers": numbers,
-            "previous": with_query(request, **{parameter: page.previous_page_number()}) if page.has_previous() else "",
+            "previous": with_query(request, **{parameter: page.previous_page_number()})
+            if page.has_previous()
+            else "",
             "next": with_query(request, **{parameter: page.next_page_number()}) if page.has_next() else "",
         },
     )
@@ -475,14 +554,22 @@ def breadcrumb(*parts: str) -> SafeString:
 
 
 @register.simple_tag
-def field(bound: BoundField, label: str = "", hint: str = "", hide_label: bool = False, css: str = "") -> SafeString:
+def field(
+    bound: BoundField, label: str = "", hint: str = "", hide_label: bool = False, css: str = ""
+) -> SafeString:
     """A form field with its label, hint and errors tied to it for screen readers."""
     widget = bound.field.widget
     is_check = isinstance(widget, CheckboxInput)
     is_choice = isinstance(widget, RadioSelect)
     attributes: dict[str, Any] = {}
     if not is_choice:
-        kind = "form-check-input" if is_check else "form-select" if isinstance(widget, Select) else "form-control"
+        kind = (
+            "form-check-input"
+            if is_check
+            else "form-select"
+            if isinstance(widget, Select)
+            else "form-control"
+        )
         classes = [widget.attrs.get("class", ""), kind, "is-invalid" if bound.errors else ""]
         attributes["class"] = " ".join(word for word in classes if word)
     described = [f"{bound.auto_id}_hint"] if hint or bound.help_text else []
@@ -513,7 +600,9 @@ def form_errors(form: BaseForm) -> SafeString:
     if not form.is_bound or form.is_valid():
         return mark_safe("")
     listed = [(bound.auto_id, bound.label, error) for bound in form for error in bound.errors]
-    return render_to_string("components/form_errors.html", {"general": form.non_field_errors(), "listed": listed})
+    return render_to_string(
+        "components/form_errors.html", {"general": form.non_field_errors(), "listed": listed}
+    )
 
 
 # --- The frame of every page ----------------------------------------------------------
@@ -526,7 +615,13 @@ def navigation(context: template.Context, short: bool = False) -> SafeString:
     if request is None or not getattr(request, "user", None) or not request.user.is_authenticated:
         return mark_safe("")
     items = [
-        {"label": item.label, "path": item.path, "icon": item.icon, "group": item.group, "is_current": item.is_current(request.path)}
+        {
+            "label": item.label,
+            "path": item.path,
+            "icon": item.icon,
+            "group": item.group,
+            "is_current": item.is_current(request.path),
+        }
         for item in items_for(request.user)
         if not short or item.on_phone_bar
     ]
