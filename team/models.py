@@ -185,3 +185,64 @@ class Heartbeat(models.Model):
         last = cls.objects.filter(name=name).values_list("beat_at", flat=True).first()
         if last is None or at - last >= unless_within:
             cls.objects.update_or_create(name=name, defaults={"beat_at": at})
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    def usable(self, at: datetime) -> ApiKeyQuerySet:
+        return self.filter(
+            models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=at),
+            revoked_at__isnull=True,
+            owner__is_active=True,
+        )
+
+
+class ApiKey(models.Model):
+    """Lets a program in as its owner, for what its scopes say. Only a hash of it is stored."""
+
+    class Scope(models.TextChoices):
+        READ = "read", "Read"
+        WRITE = "write", "Read and write"
+
+    name = models.CharField(max_length=100, help_text="What it is for.")
+    owner = models.ForeignKey(User, models.CASCADE, related_name="api_keys", help_text="Whose rows it may see.")
+    scope = models.CharField(max_length=5, choices=Scope, default=Scope.READ)
+    prefix = models.CharField(max_length=12, editable=False)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, editable=False)
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(name="team_apikey_scope_known", condition=models.Q(scope__in=["read", "write"])),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+
+class IdempotentRequest(models.Model):
+    """The answer to a write that carried an Idempotency-Key, stored in the transaction of its effect."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+    key = models.CharField(max_length=200)
+    request_digest = models.CharField(max_length=64, help_text="SHA-256 of method, path and body.")
+    status = models.PositiveSmallIntegerField(null=True)
+    body = models.JSONField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "key"], name="team_idempotentrequest_one_a_key"),
+        ]
+        indexes = [
+            # Old ones are dropped every night.
+            models.Index(fields=["created_at"], name="team_idempotent_created"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
