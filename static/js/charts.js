@@ -142,20 +142,20 @@ function marks(spec, colours) {
   return parts;
 }
 
-/** Keep target and benchmark in sight even where no figure comes near. */
-function reach(spec, option) {
-  const extra = [spec.target?.value, ...(spec.benchmark?.range ?? [])].filter((value) => value !== undefined);
-  if (!extra.length) return;
-  const all = [...spec.series.flatMap((s) => [...s.values, ...s.low, ...s.high]).filter((v) => v !== null), ...extra];
-  const [low, high] = [Math.min(...all), Math.max(...all)];
-  const air = (high - low || Math.abs(high) || 1) * 0.08;
-  option.yAxis.min = spec.fromZero ? Math.min(0, low) : (range) => nice(Math.min(range.min, low - air), "floor", high - low);
-  option.yAxis.max = (range) => nice(Math.max(range.max, high + air), "ceil", high - low);
+/** An axis from one round number to another that holds all figures, in about four steps. */
+function axis(low, high) {
+  const rough = (high - low || Math.abs(high) || 1) / 4;
+  const size = 10 ** Math.floor(Math.log10(rough));
+  const interval = [1, 2, 2.5, 5, 10].map((factor) => factor * size).find((step) => step >= rough);
+  return { min: Math.floor(low / interval) * interval, max: Math.ceil(high / interval) * interval, interval };
 }
 
-function nice(value, way, span) {
-  const step = 10 ** Math.floor(Math.log10(span || 1)) / 2;
-  return Math[way](value / step) * step;
+/** Fit the axis to the figures, keeping target and benchmark in sight even where no figure comes near. */
+function fit(spec, option) {
+  const marked = [spec.target?.value, ...(spec.benchmark?.range ?? [])].filter((value) => value !== undefined);
+  const figures = spec.series.flatMap((series) => [...series.values, ...series.low, ...series.high]).filter((value) => value !== null);
+  const low = Math.min(...figures, ...marked, ...(spec.fromZero ? [0] : []));
+  Object.assign(option.yAxis, axis(low, Math.max(...figures, ...marked)));
 }
 
 const KINDS = {
@@ -194,7 +194,7 @@ const KINDS = {
       });
     });
     if (option.legend.show !== false) option.legend.data = spec.series.map((series) => series.name);
-    reach(spec, option);
+    fit(spec, option);
     return option;
   },
 
@@ -264,8 +264,8 @@ const KINDS = {
     const partial = steps.filter((step) => step.from !== 0).flatMap((step) => [step.from, step.to]);
     const floor = partial.length ? Math.min(...partial) : 0;
     const span = Math.max(...ends) - floor;
-    const bottom = floor > span ? nice(floor - span * 0.6, "floor", span) : Math.min(0, ...ends);
-    option.yAxis.min = bottom;
+    Object.assign(option.yAxis, axis(floor > span ? floor - span * 0.4 : Math.min(0, ...ends), Math.max(...ends)));
+    const bottom = option.yAxis.min;
     option.yAxis.scale = false;
     option.xAxis.axisLabel.interval = 0;
     option.xAxis.axisLabel.width = 84;

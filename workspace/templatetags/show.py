@@ -201,6 +201,15 @@ def as_unit(value: Any, unit: str) -> str | SafeString:
 
 
 @register.filter
+def level(value: Any, unit: str) -> str | SafeString:
+    """A target or a limit in its unit, without needless decimals: 110 % where a measured value says 110.0 %."""
+    amount = as_decimal(value)
+    if amount is not None and unit in ("percent", "%", "per cent"):
+        return f"{_trimmed(amount, 1)}{NBSP}%"
+    return as_unit(value, unit)
+
+
+@register.filter
 def signed_as_unit(value: Any, unit: str) -> str | SafeString:
     """A change in a unit: per cent become percentage points (+1.4 pt), money is shortened (−€ 12 k)."""
     amount = as_decimal(value)

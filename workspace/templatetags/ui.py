@@ -180,7 +180,7 @@ def kpi_card(
             "small_sample": small_sample,
             "restated": restated,
             "reason": reason,
-            "target": target,
+            "target": None if target is None else show.level(target, unit),
             "spark": spark,
             "spark_label": spark_label,
             "tone": tone,
@@ -234,7 +234,13 @@ def score(value: Any, band: str | None, href: str = "", change: Any = None) -> S
 @register.simple_tag
 def coverage(used: int, total: int, oldest_days: int | None = None) -> SafeString:
     """How complete and how old a score is: `{% coverage 5 6 3 %}` → 5 of 6 signals · oldest 3 days."""
-    age = "" if oldest_days is None else f"oldest {oldest_days} day{'s' if oldest_days != 1 else ''}"
+    age = (
+        ""
+        if oldest_days is None
+        else "all from today"
+        if oldest_days == 0
+        else f"oldest {oldest_days} day{'s' if oldest_days != 1 else ''}"
+    )
     text = f"{used} of {total} signals" + (f" · {age}" if age else "")
     marks = format_html_join(
         "",
@@ -341,7 +347,7 @@ def timeline_item(
             "who": who,
             "tone": tone,
             "href": href,
-            "content": content.strip(),
+            "content": mark_safe(content.strip()),  # noqa: S308 - rendered by the template engine
         },
     )
 
@@ -358,7 +364,7 @@ def empty(
             "icon": icon,
             "href": href,
             "link": link,
-            "content": content.strip(),
+            "content": mark_safe(content.strip()),  # noqa: S308 - rendered by the template engine
             "compact": compact,
         },
     )
@@ -595,13 +601,13 @@ def field(
 
 
 @register.simple_tag
-def form_errors(form: BaseForm) -> SafeString:
-    """What has to be mended, at the top of a form, each line a link to its field."""
+def form_errors(form: BaseForm, focus: bool = True) -> SafeString:
+    """What has to be mended, at the top of a form, each line a link to its field; it gets the focus."""
     if not form.is_bound or form.is_valid():
         return mark_safe("")
     listed = [(bound.auto_id, bound.label, error) for bound in form for error in bound.errors]
     return render_to_string(
-        "components/form_errors.html", {"general": form.non_field_errors(), "listed": listed}
+        "components/form_errors.html", {"general": form.non_field_errors(), "listed": listed, "focus": focus}
     )
 
 
