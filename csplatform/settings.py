@@ -335,6 +335,12 @@ _check(
     rule="three capital letters of ISO 4217 are needed, such as EUR.",
 )
 
+try:
+    SMALL_SAMPLE = env.int("SMALL_SAMPLE", default=10)
+except ValueError as error:
+    raise ImproperlyConfigured(f"SMALL_SAMPLE: write a number ({error}).") from error
+_check("SMALL_SAMPLE", SMALL_SAMPLE, is_good=SMALL_SAMPLE >= 0, rule="0 or more is needed.")
+
 # --- Mail -----------------------------------------------------------------------------
 
 EMAIL_URL = env.str("EMAIL_URL", default="")
@@ -356,9 +362,6 @@ STORAGES = {
 }
 # Source maps are megabytes only a developer's browser asks for; compressing them doubled the first start.
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = [*Compressor.SKIP_COMPRESS_EXTENSIONS, "map"]
-# Half as many files to compress at the first start: no copies without a hash in their name, no maps.
-WHITENOISE_KEEP_ONLY_HASHED_FILES = True
-WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ["br", "gif", "gz", "jpg", "map", "png", "webp", "woff", "woff2", "zip"]
 MEDIA_ROOT = VAR_DIR / "files"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 

@@ -1,13 +1,16 @@
-"""The people who log in, as admins keep them."""
+"""The people who log in, as admins keep them, and the work done in the background."""
 
 from __future__ import annotations
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.text import Truncator
 
-from team.models import Team, User
+from team import work
+from team.models import Team, User, Work
 
 admin.site.site_header = "csplatform administration"
 admin.site.site_title = "csplatform"
@@ -45,3 +48,45 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
+
+
+@admin.register(Work)
+class WorkAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """What the queue did and does. Rows change by the queue's own functions only."""
+
+    list_display = ["kind", "key", "state", "due_at", "attempts", "what_went_wrong", "finished_at"]
+    list_filter = ["state", "lane", "kind"]
+    search_fields = ["kind", "key", "last_error"]
+    ordering = ["-pk"]
+    show_full_result_count = False
+    actions = ["replay", "cancel"]
+
+    @admin.action(description="Replay: queue again with all attempts", permissions=["queue"])
+    def replay(self, request: HttpRequest, rows: QuerySet[Work]) -> None:
+        self._tell(
+            request, work.replay(rows), len(rows), "queued again; only what was given up or cancelled is"
+        )
+
+    @admin.action(description="Cancel: never do it", permissions=["queue"])
+    def cancel(self, request: HttpRequest, rows: QuerySet[Work]) -> None:
+        self._tell(request, work.cancel(rows), len(rows), "cancelled; only what waits or was given up is")
+
+    def _tell(self, request: HttpRequest, changed: int, chosen: int, what: str) -> None:
+        level = messages.SUCCESS if changed == chosen else messages.WARNING
+        self.message_user(request, f"{changed} of {chosen} {what}.", level)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Work | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Work | None = None) -> bool:
+        return False
+
+    def has_queue_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("team.change_work")
+
+    @admin.display(description="last error", ordering="last_error")
+    def what_went_wrong(self, row: Work) -> str:
+        return Truncator(row.error_line).chars(120)

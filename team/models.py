@@ -159,6 +159,11 @@ class Work(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} {self.key}".strip()
 
+    @property
+    def error_line(self) -> str:
+        """The last line of a traceback says what went wrong."""
+        return self.last_error.strip().rpartition("\n")[2]
+
 
 class ScheduledJob(models.Model):
     """How far a job that comes round has come; moved forward by whichever scheduler is first."""
@@ -204,7 +209,9 @@ class ApiKey(models.Model):
         WRITE = "write", "Read and write"
 
     name = models.CharField(max_length=100, help_text="What it is for.")
-    owner = models.ForeignKey(User, models.CASCADE, related_name="api_keys", help_text="Whose rows it may see.")
+    owner = models.ForeignKey(
+        User, models.CASCADE, related_name="api_keys", help_text="Whose rows it may see."
+    )
     scope = models.CharField(max_length=5, choices=Scope, default=Scope.READ)
     prefix = models.CharField(max_length=12, editable=False)
     digest = models.CharField(max_length=64, unique=True, editable=False)
@@ -218,7 +225,9 @@ class ApiKey(models.Model):
     class Meta:
         ordering = ["-created_at"]
         constraints = [
-            models.CheckConstraint(name="team_apikey_scope_known", condition=models.Q(scope__in=["read", "write"])),
+            models.CheckConstraint(
+                name="team_apikey_scope_known", condition=models.Q(scope__in=["read", "write"])
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,5 +1,11 @@
-from django.urls import URLPattern
+from django.urls import path
+
+from team import views
 
 app_name = "team"
 
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+    path("status/", views.status, name="status"),
+]
