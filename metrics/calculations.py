@@ -1,0 +1,474 @@
+"""Arithmetic of the KPIs: no database, no clock, nothing rounded.
+
+Each function names its counts as keywords; `metrics.kpis` counts under the same names. What
+is undefined is None and never 0. Money and rates are exact decimals; pages round them.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import NamedTuple
+
+ZERO = Decimal(0)
+HUNDRED = Decimal(100)
+
+# The 97.5 % point of the normal distribution: intervals hold 95 %.
+Z_95 = Decimal("1.959963984540054")
+
+Number = Decimal | int
+
+
+class Interval(NamedTuple):
+    """Where the value may well lie, seen how few were asked."""
+
+    low: Decimal
+    high: Decimal
+
+
+def per_cent(part: Number, whole: Number) -> Decimal | None:
+    """Return `part` as per cent of `whole`; None when there is no whole.
+
+    >>> per_cent(1, 8)
+    Decimal('12.5')
+    """
+    return None if not whole else HUNDRED * Decimal(part) / Decimal(whole)
+
+
+def as_counted(*, counted: Number) -> Decimal:
+    """Return a count or a sum as it is; nothing counted is a true 0."""
+    return Decimal(counted)
+
+
+# --- Customers ------------------------------------------------------------------------
+
+
+def customer_churn_rate(*, churned: Number, customers_at_start: Number) -> Decimal | None:
+    """Return the share of customers who left.
+
+    Formula: churned ÷ customers at start × 100
+    Unit:    per cent
+    Source:  the movement ledger; every churn of the period counts, also of customers who
+             joined within it, while the base holds only those there at its start
+
+    No customers at the start give None.
+
+    >>> customer_churn_rate(churned=50, customers_at_start=1000)
+    Decimal('5')
+    """
+    return per_cent(churned, customers_at_start)
+
+
+def cohort_churn_rate(*, lost: Number, customers_at_start: Number) -> Decimal | None:
+    """Return the share of the customers at the start who are gone at the end.
+
+    Formula: customers at start who are gone at end ÷ customers at start × 100
+    Unit:    per cent
+    Source:  the movement ledger; who joined within the period is out of both counts
+
+    >>> cohort_churn_rate(lost=9, customers_at_start=100)
+    Decimal('9')
+    """
+    return per_cent(lost, customers_at_start)
+
+
+def widened_churn_rate(*, churned: Number, customers_at_start_or_joined: Number) -> Decimal | None:
+    """Return the share of everybody who was a customer at some time of the period and left.
+
+    Formula: churned ÷ (customers at start + joined) × 100
+    Unit:    per cent
+    Source:  the movement ledger; joined means new and reactivated customers
+
+    >>> widened_churn_rate(churned=12, customers_at_start_or_joined=150)
+    Decimal('8')
+    """
+    return per_cent(churned, customers_at_start_or_joined)
+
+
+def customer_retention_rate(*, kept: Number, customers_at_start: Number) -> Decimal | None:
+    """Return the share of the customers at the start who are still there at the end.
+
+    Formula: (customers at end − joined and still there) ÷ customers at start × 100
+    Unit:    per cent; 100 − the cohort churn rate
+    Source:  the movement ledger
+
+    >>> customer_retention_rate(kept=9, customers_at_start=10)
+    Decimal('90')
+    """
+    return per_cent(kept, customers_at_start)
+
+
+# --- Recurring revenue ----------------------------------------------------------------
+
+
+def annual_recurring_revenue(*, mrr: Number) -> Decimal:
+    """Return a year of today's recurring revenue.
+
+    Formula: 12 × MRR at the end of the period
+    Unit:    money a year, reporting currency
+    Source:  the movement ledger
+    """
+    return 12 * Decimal(mrr)
+
+
+def average_revenue_per_account(*, mrr: Number, paying_customers: Number) -> Decimal | None:
+    """Return what a paying customer pays on average.
+
+    Formula: MRR ÷ paying customers, both at the end of the period
+    Unit:    money a month, reporting currency
+    Source:  the movement ledger; a customer whose MRR is 0 does not pay
+
+    >>> average_revenue_per_account(mrr=300, paying_customers=4)
+    Decimal('75')
+    """
+    return None if not paying_customers else Decimal(mrr) / Decimal(paying_customers)
+
+
+def net_revenue_retention(*, mrr_at_end: Number, mrr_at_start: Number) -> Decimal | None:
+    """Return what became of the revenue of those who were customers at the start.
+
+    Formula: Σ their MRR at end ÷ Σ their MRR at start × 100
+    Unit:    per cent; above 100 means they grew
+    Source:  the movement ledger at the exchange rates of the start; accounts that joined
+             later are out, one that left and came back counts at its end value
+
+    >>> net_revenue_retention(mrr_at_end=900, mrr_at_start=1000)
+    Decimal('90')
+    """
+    return per_cent(mrr_at_end, mrr_at_start)
+
+
+def gross_revenue_retention(*, mrr_kept: Number, mrr_at_start: Number) -> Decimal | None:
+    """Return how much of the opening revenue was kept, growth left out.
+
+    Formula: Σ min(MRR at end, MRR at start) per account ÷ Σ MRR at start × 100
+    Unit:    per cent, never above 100
+    Source:  the movement ledger at the exchange rates of the start; the accounts that were
+             customers at the start
+
+    >>> gross_revenue_retention(mrr_kept=min(100, 120), mrr_at_start=100)
+    Decimal('100')
+    """
+    return per_cent(mrr_kept, mrr_at_start)
+
+
+def gross_revenue_churn_rate(*, mrr_lost: Number, opening_mrr: Number) -> Decimal | None:
+    """Return the share of the opening revenue that movements took away.
+
+    Formula: (contraction + churn) ÷ opening MRR × 100
+    Unit:    per cent
+    Source:  the movement ledger
+
+    >>> gross_revenue_churn_rate(mrr_lost=30, opening_mrr=100)
+    Decimal('30')
+    """
+    return per_cent(mrr_lost, opening_mrr)
+
+
+def net_revenue_churn_rate(*, net_mrr_lost: Number, opening_mrr: Number) -> Decimal | None:
+    """Return the share of the opening revenue that was lost and not won back by growth.
+
+    Formula: (contraction + churn − expansion − reactivation) ÷ opening MRR × 100
+    Unit:    per cent; below 0 means growth outran the losses
+    Source:  the movement ledger
+
+    >>> net_revenue_churn_rate(net_mrr_lost=-20, opening_mrr=100)
+    Decimal('-20')
+    """
+    return per_cent(net_mrr_lost, opening_mrr)
+
+
+def quick_ratio(*, mrr_won: Number, mrr_lost: Number) -> Decimal | None:
+    """Return how many times over growth outweighs loss.
+
+    Formula: (new + expansion) ÷ (contraction + churn)
+    Unit:    a ratio; 4 means four won for one lost
+    Source:  the movement ledger
+
+    Nothing lost gives None: no number is large enough.
+
+    >>> quick_ratio(mrr_won=400, mrr_lost=100)
+    Decimal('4')
+    """
+    return None if not mrr_lost else Decimal(mrr_won) / Decimal(mrr_lost)
+
+
+def exchange_effect(*, opening: Number, movements: Number, closing: Number) -> Decimal:
+    """Return the part of a change in MRR that only exchange rates made.
+
+    Formula: closing MRR − opening MRR − movements, each at its own rate
+    Unit:    money a month, reporting currency
+    Source:  the movement ledger and the exchange rates
+
+    >>> exchange_effect(opening=110, movements=0, closing=100)
+    Decimal('-10')
+    """
+    return Decimal(closing) - Decimal(opening) - Decimal(movements)
+
+
+# --- Renewals -------------------------------------------------------------------------
+
+
+def renewal_rate(*, renewed: Number, decided: Number) -> Decimal | None:
+    """Return the share of the accounts due that renewed.
+
+    Formula: accounts renewed ÷ accounts due × 100
+    Unit:    per cent
+    Source:  contract terms by the day they end; those in the middle of a term are not due,
+             those still open are left out and shown
+
+    >>> renewal_rate(renewed=24, decided=75)
+    Decimal('32')
+    """
+    return per_cent(renewed, decided)
+
+
+def gross_renewal_rate(*, value_kept: Number, value_due: Number) -> Decimal | None:
+    """Return how much of the value due was renewed, growth left out.
+
+    Formula: Σ min(renewed value, due value) ÷ Σ due value × 100
+    Unit:    per cent, never above 100
+    Source:  contract terms by the day they end, decided ones
+
+    >>> gross_renewal_rate(value_kept=8000, value_due=10000)
+    Decimal('80')
+    """
+    return per_cent(value_kept, value_due)
+
+
+def net_renewal_rate(*, value_renewed: Number, value_due: Number) -> Decimal | None:
+    """Return what the value due was renewed at.
+
+    Formula: Σ renewed value ÷ Σ due value × 100
+    Unit:    per cent; may pass 100
+    Source:  contract terms by the day they end, decided ones
+
+    >>> net_renewal_rate(value_renewed=11000, value_due=10000)
+    Decimal('110')
+    """
+    return per_cent(value_renewed, value_due)
+
+
+def predictive_lifetime_value(
+    *, arpa: Number, margin_percent: Number, monthly_churn_percent: Number
+) -> Decimal | None:
+    """Return what a customer brings before they leave, should churn stay as it is.
+
+    Formula: ARPA × gross margin ÷ monthly customer churn rate
+    Unit:    money, reporting currency
+    Source:  ARPA and the customer churn rate of the same months
+
+    No churn gives None: the lifetime would have no end.
+
+    >>> predictive_lifetime_value(arpa=100, margin_percent=80, monthly_churn_percent=2)
+    Decimal('4000')
+    """
+    if not monthly_churn_percent:
+        return None
+    return Decimal(arpa) * Decimal(margin_percent) / Decimal(monthly_churn_percent)
+
+
+# --- Voice of the customer ------------------------------------------------------------
+
+
+def net_promoter_score(*, promoters: Number, detractors: Number, answers: Number) -> Decimal | None:
+    """Return the Net Promoter Score of a group of answers.
+
+    Formula: 100 × (promoters − detractors) ÷ answers
+    Unit:    points from −100 to 100, not per cent
+    Source:  confirmed answers to "How likely are you to recommend us?"; 9–10 promotes, 7–8 is
+             passive, 0–6 detracts (Reichheld, HBR, Dec 2003); a 1–10 scale has the same cuts
+
+    No answers give None. Zero would be a score that customers gave.
+
+    >>> net_promoter_score(promoters=6, detractors=2, answers=10)
+    Decimal('40')
+    """
+    return per_cent(Decimal(promoters) - Decimal(detractors), answers)
+
+
+def net_promoter_interval(*, promoters: Number, detractors: Number, answers: Number) -> Interval | None:
+    """Return the 95 % interval of a Net Promoter Score.
+
+    Adjusted Wald: three answers are added, ¾ of one each to promoters and detractors, which
+    keeps the interval honest when few answered or all agree. Clamped to ±100.
+
+    >>> [round(bound, 2) for bound in net_promoter_interval(promoters=50, detractors=20, answers=100)]
+    [Decimal('14.05'), Decimal('44.20')]
+    """
+    if not answers:
+        return None
+    n = Decimal(answers) + 3
+    p = (Decimal(promoters) + Decimal("0.75")) / n
+    d = (Decimal(detractors) + Decimal("0.75")) / n
+    reach = Z_95 * ((p + d - (p - d) ** 2) / n).sqrt()
+    middle = p - d
+    return Interval(max(HUNDRED * (middle - reach), -HUNDRED), min(HUNDRED * (middle + reach), HUNDRED))
+
+
+def wilson_interval(*, part: Number, whole: Number) -> Interval | None:
+    """Return the 95 % interval of a share, in per cent (Wilson 1927).
+
+    None without a whole, and when the part is no part of it.
+
+    >>> [round(bound, 2) for bound in wilson_interval(part=45, whole=50)]
+    [Decimal('78.64'), Decimal('95.65')]
+    """
+    if not whole or part < 0 or part > whole:
+        return None
+    n, p, zz = Decimal(whole), Decimal(part) / Decimal(whole), Z_95**2
+    middle = (p + zz / (2 * n)) / (1 + zz / n)
+    reach = Z_95 / (1 + zz / n) * (p * (1 - p) / n + zz / (4 * n * n)).sqrt()
+    return Interval(max(HUNDRED * (middle - reach), ZERO), min(HUNDRED * (middle + reach), HUNDRED))
+
+
+def mean_interval(*, total: Number, squares: Number, answers: Number) -> Interval | None:
+    """Return the 95 % interval of a mean: mean ± 1.96 × s ÷ √n, the normal approximation.
+
+    `squares` is the sum of the squared scores. Fewer than two answers say nothing about how
+    far apart people are: None.
+
+    >>> [round(bound, 2) for bound in mean_interval(total=32, squares=180, answers=7)]
+    [Decimal('2.82'), Decimal('6.33')]
+    """
+    if answers < 2:
+        return None
+    n, mean = Decimal(answers), Decimal(total) / Decimal(answers)
+    variance = max((Decimal(squares) - n * mean * mean) / (n - 1), ZERO)
+    reach = Z_95 * (variance / n).sqrt()
+    return Interval(mean - reach, mean + reach)
+
+
+def customer_satisfaction(*, satisfied: Number, answers: Number) -> Decimal | None:
+    """Return the share of answers that are positive.
+
+    Formula: positive answers ÷ answers × 100
+    Unit:    per cent
+    Source:  confirmed answers to satisfaction questions; what is positive belongs to the
+             question: 4–5 of 5 as a rule, 6–10 of 10, 3 of 3
+
+    >>> customer_satisfaction(satisfied=35, answers=50)
+    Decimal('70')
+    """
+    return per_cent(satisfied, answers)
+
+
+def mean_score(*, score_total: Number, answers: Number) -> Decimal | None:
+    """Return the mean of scores given on one scale.
+
+    Formula: sum of the scores ÷ answers
+    Unit:    points of the scale
+    Source:  confirmed answers; scales are never mixed
+
+    >>> mean_score(score_total=9, answers=2)
+    Decimal('4.5')
+    """
+    return None if not answers else Decimal(score_total) / Decimal(answers)
+
+
+def customer_effort_score(*, score_total: Number, answers: Number) -> Decimal | None:
+    """Return how easy customers found it, on average.
+
+    Formula: sum of the scores ÷ answers
+    Unit:    points from 1 (strongly disagree that it was easy) to 7 (strongly agree)
+    Source:  confirmed answers to "It was easy to get this done"
+
+    >>> round(customer_effort_score(score_total=7 + 7 + 6 + 5 + 4 + 2 + 1, answers=7), 2)
+    Decimal('4.57')
+    """
+    return mean_score(score_total=score_total, answers=answers)
+
+
+def ease_share(*, easy: Number, answers: Number) -> Decimal | None:
+    """Return the share of customers who found it easy.
+
+    Formula: answers of 5 to 7 ÷ answers × 100
+    Unit:    per cent
+    Source:  confirmed answers to "It was easy to get this done", 1 to 7
+
+    >>> round(ease_share(easy=4, answers=7), 1)
+    Decimal('57.1')
+    """
+    return per_cent(easy, answers)
+
+
+# --- Support --------------------------------------------------------------------------
+
+
+def first_contact_resolution_rate(*, resolved_on_first_contact: Number, settled: Number) -> Decimal | None:
+    """Return the share of tickets that one contact was enough for.
+
+    Formula: tickets resolved on first contact ÷ tickets received × 100, settled tickets only
+    Unit:    per cent
+    Source:  tickets by the day they were opened; settled once their reopen window has passed;
+             merged, spam, outbound and auto-closed ones are out of both counts
+
+    >>> first_contact_resolution_rate(resolved_on_first_contact=3, settled=4)
+    Decimal('75')
+    """
+    return per_cent(resolved_on_first_contact, settled)
+
+
+def immediate_resolution_rate(*, closed_after_one_interaction: Number, received: Number) -> Decimal | None:
+    """Return the share of tickets closed after one interaction, without waiting for a reopen.
+
+    Formula: tickets closed after one interaction ÷ tickets received × 100
+    Unit:    per cent
+    Source:  tickets by the day they were opened; merged, spam, outbound and auto-closed ones
+             are out of both counts
+
+    >>> immediate_resolution_rate(closed_after_one_interaction=3, received=5)
+    Decimal('60')
+    """
+    return per_cent(closed_after_one_interaction, received)
+
+
+# --- Product usage --------------------------------------------------------------------
+
+
+def license_utilization(*, active_users: Number, seats: Number) -> Decimal | None:
+    """Return how much of what was contracted is used.
+
+    Formula: end users active in the last 30 days ÷ seats contracted × 100
+    Unit:    per cent; above 100 is shown as it is and flagged
+    Source:  daily activity, and the contracts in force on the last day of the period; unused
+             seats count
+
+    No seats give None.
+
+    >>> license_utilization(active_users=80, seats=100)
+    Decimal('80')
+    """
+    return per_cent(active_users, seats)
+
+
+def stickiness(*, daily_active_total: Number, days: Number, monthly_active_users: Number) -> Decimal | None:
+    """Return which part of a month's users come on an average day.
+
+    Formula: mean daily active users over the 30 days ÷ monthly active users × 100
+    Unit:    per cent
+    Source:  daily activity of end users
+
+    >>> stickiness(daily_active_total=600_000, days=30, monthly_active_users=100_000)
+    Decimal('20')
+    """
+    return None if not days else per_cent(Decimal(daily_active_total) / Decimal(days), monthly_active_users)
+
+
+# --- Words for numbers ----------------------------------------------------------------
+
+# Values go out with at most this many decimals: enough to compare, few enough to read.
+PLACES = 6
+
+
+def exact_text(number: Decimal | None, *, at_least: int = 0) -> str | None:
+    """Return a number as text with up to six decimals, without zeros that say nothing.
+
+    >>> exact_text(Decimal("26.536986"), at_least=2), exact_text(Decimal(5)), exact_text(Decimal(5), at_least=2)
+    ('26.536986', '5', '5.00')
+    """
+    if number is None:
+        return None
+    rounded = number.quantize(Decimal(1).scaleb(-PLACES), ROUND_HALF_UP) or Decimal("0.000000")
+    whole, decimals = f"{rounded:f}".split(".")
+    decimals = decimals.rstrip("0").ljust(at_least, "0")
+    return f"{whole}.{decimals}" if decimals else whole

@@ -1,0 +1,49 @@
+"""The numbers: each defined once, for the API, the pages, the command, the documents and the tests.
+
+    question = Question("customer_churn_rate", Period.month_of(day), group_by="plan", user=user)
+    answer = ask(question)            # value, counts, groups; answer.as_dict() is the API's JSON
+    series(question, "week")          # one answer a week
+    rows(question, "denominator")     # the rows that were counted, a page at a time
+
+`read_question` makes a question from the texts of a form, a query string or a command line.
+Whatever cannot be asked raises KpiError with the field and a sentence.
+"""
+
+from metrics.kpis.asking import (
+    Answer,
+    Figure,
+    Group,
+    Question,
+    Rows,
+    ask,
+    ask_many,
+    rows,
+    series,
+    step_labels,
+)
+from metrics.kpis.catalogue import KPIS
+from metrics.kpis.counting import Filters
+from metrics.kpis.definition import DIMENSIONS, STEPS, Kpi, KpiError, Variant
+from metrics.kpis.reading import month_so_far, read_question
+
+__all__ = [
+    "DIMENSIONS",
+    "KPIS",
+    "STEPS",
+    "Answer",
+    "Figure",
+    "Filters",
+    "Group",
+    "Kpi",
+    "KpiError",
+    "Question",
+    "Rows",
+    "Variant",
+    "ask",
+    "ask_many",
+    "month_so_far",
+    "read_question",
+    "rows",
+    "series",
+    "step_labels",
+]

@@ -1,0 +1,478 @@
+"""Asking for a number: the one way in for pages, API, commands and snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, cast
+
+from django.conf import settings
+from django.db.models import Count, F, Min, QuerySet, Sum
+from django.utils import timezone
+
+from accounts.models import Account, Plan
+from csplatform.periods import Period, Step
+from metrics.calculations import Interval, exact_text
+from metrics.kpis.catalogue import KPIS
+from metrics.kpis.counting import (
+    MICRO,
+    Filters,
+    MissingRateError,
+    Rates,
+    Tally,
+    Term,
+    count,
+    counted_facts,
+    in_micro,
+    batched,
+    names_of_csms,
+    rate_day,
+    sees_everything,
+)
+from metrics.kpis.definition import STEPS, Counts, Kpi, KpiError, Part, Scope, Variant
+from metrics.models import KpiSnapshot, Target
+
+MOST_STEPS = 400
+NOBODY = "none"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked: which KPI, about which days, of which accounts, for whom.
+
+    `user` sees only what is theirs; None is the system itself and sees everything. Raises
+    KpiError, naming the field, when it cannot be asked that way.
+    """
+
+    slug: str
+    period: Period
+    variant: str = ""
+    group_by: str = ""
+    known_at: datetime | None = None
+    filters: Filters = field(default_factory=Filters)
+    user: Any = None
+    now: datetime = field(default_factory=timezone.now)
+
+    def __post_init__(self) -> None:
+        kpi = self.kpi
+        kpi.variant(self.variant)
+        if self.group_by and self.group_by not in kpi.groups:
+            allowed = ", ".join(kpi.groups)
+            raise KpiError("group_by", f"{kpi.slug} can be grouped by {allowed}, not by {self.group_by!r}.")
+        if self.known_at is not None and timezone.is_naive(self.known_at):
+            raise KpiError("known_at", "The moment needs a time zone.")
+
+    @property
+    def kpi(self) -> Kpi:
+        try:
+            return KPIS[self.slug]
+        except KeyError:
+            raise KpiError("kpi", f"There is no KPI {self.slug!r}.") from None
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.period, self.now, self.known_at)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One value with what it came from. `counts` are exact; a missing value has a reason."""
+
+    value: Decimal | None
+    numerator: Decimal | None
+    denominator: Decimal | None
+    sample_size: int | None
+    interval: Interval | None = None
+    is_small_sample: bool = False
+    reason: str = ""
+    counts: Counts = field(default_factory=dict)
+    is_corrected: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    key: str
+    label: str
+    figure: Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What we say, and everything needed to check it."""
+
+    question: Question
+    kpi: Kpi
+    variant: Variant
+    figure: Figure
+    groups: Sequence[Group] = ()
+    restated: bool = False
+    target: Decimal | None = None
+    computed_at: datetime
+    data_as_of: datetime
+
+    @property
+    def value(self) -> Decimal | None:
+        return self.figure.value
+
+    @property
+    def unit(self) -> str:
+        return self.kpi.unit_of(self.variant)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the answer as the API sends it: exact numbers as text, `end` excluded."""
+        period = self.question.period
+        return {
+            "kpi": self.kpi.slug,
+            "version": self.kpi.version,
+            "variant": self.variant.slug or None,
+            "period": {"start": period.start.isoformat(), "end": period.end.isoformat()},
+            **self._numbers(self.figure),
+            "unit": self.unit,
+            "restated": self.restated,
+            "target": exact_text(self.target),
+            "group_by": self.question.group_by or None,
+            "additive": self.kpi.is_additive,
+            "groups": [
+                {"key": group.key, "label": group.label, **self._numbers(group.figure)} for group in self.groups
+            ],
+            "known_at": self.question.known_at.isoformat() if self.question.known_at else None,
+            "computed_at": self.computed_at.isoformat(),
+            "data_as_of": self.data_as_of.isoformat(),
+        }
+
+    def _numbers(self, figure: Figure) -> dict[str, Any]:
+        places = self.kpi.places(self.variant)
+        interval = figure.interval
+        return {
+            "value": exact_text(figure.value, at_least=places),
+            "numerator": exact_text(figure.numerator),
+            "denominator": exact_text(figure.denominator),
+            "sample_size": figure.sample_size,
+            "interval": interval
+            and {"low": exact_text(interval.low), "high": exact_text(interval.high), "level": "0.95"},
+            "small_sample": figure.is_small_sample,
+            "reason": figure.reason or None,
+            "counts": {name: exact_text(number) for name, number in figure.counts.items()},
+        }
+
+
+# --- From counts to figures -----------------------------------------------------------
+
+
+def _figure(kpi: Kpi, variant: Variant, tally: Tally, period: Period, rates: Rates) -> Figure:
+    try:
+        every = tally.counts(variant.parts, period, rates)
+        if kpi.derive:
+            every |= kpi.derive(
+                every,
+                tally.by_currency(variant.parts),
+                lambda currency: rates.at(currency, period.last_day),
+            )
+    except MissingRateError:
+        return Figure(value=None, numerator=None, denominator=None, sample_size=None, reason="no_exchange_rate")
+    counts = {name: number for name, number in every.items() if not name.startswith("_")}
+    denominator = counts[variant.denominator] if variant.denominator else None
+    sample = variant.sample or variant.denominator
+    sample_size = int(every[sample]) if sample else None
+    value, reason = variant.value(every), ""
+    if any(part.scale is not None and len(tally.scales(part)) > 1 for part in variant.parts):
+        value, reason = None, "mixed_scales"
+    elif value is None:
+        reason = variant.reason
+    is_sampled = bool(variant.denominator) and sample_size is not None
+    return Figure(
+        value=value,
+        numerator=counts[variant.numerator],
+        denominator=denominator,
+        sample_size=sample_size,
+        interval=variant.interval(every) if variant.interval and value is not None else None,
+        is_small_sample=is_sampled and value is not None and cast(int, sample_size) < settings.SMALL_SAMPLE,
+        reason=reason,
+        counts=counts,
+        is_corrected=bool(every.get("_corrections")),
+    )
+
+
+def _terms(question: Question, key: Any, *, group_by: str = "") -> Iterator[Term]:
+    for part in question.kpi.variant(question.variant).parts:
+        yield Term(key, part, question.scope, question.filters, question.user, group_by)
+
+
+def ask(question: Question) -> Answer:
+    """Return the number for `question`, with its counts, groups and marks."""
+    return ask_many([question])[0]
+
+
+def ask_many(questions: Sequence[Question]) -> list[Answer]:
+    """Answer many questions with few statements; the answers stand in the order of the questions."""
+    terms: list[Term] = []
+    stored: dict[int, tuple[Figure, list[Group], datetime | None]] = {}
+    for at, question in enumerate(questions):
+        if question.known_at and not question.kpi.has_known_at:
+            stored[at] = _from_snapshot(question)
+            continue
+        group_by = "" if question.group_by in STEPS else question.group_by
+        if not group_by or not question.kpi.is_additive:
+            terms += _terms(question, (at, "total"))
+        if group_by:
+            terms += _terms(question, (at, "groups"), group_by=group_by)
+        if question.known_at:
+            terms += _terms(replace(question, known_at=None), (at, "now"))
+    tallies = count(terms)
+    rates = Rates()
+    targets = dict(Target.objects.values_list("kpi", "value"))
+    labels = _labels(questions, tallies)
+    answers = []
+    for at, question in enumerate(questions):
+        kpi, variant = question.kpi, question.kpi.variant(question.variant)
+        groups: list[Group] = []
+        restated = False
+        as_of: datetime | None = question.known_at or question.now
+        if at in stored:
+            figure, groups, as_of = stored[at]
+        else:
+            by_group = tallies.get((at, "groups"), {})
+            total = Tally()
+            for tally in (tallies[(at, "total")] if (at, "total") in tallies else by_group).values():
+                total.add(tally)
+            figure = _figure(kpi, variant, total, question.period, rates)
+            for key in sorted(by_group, key=lambda key: (not key, labels.get((question.group_by, key), key))):
+                group_figure = _figure(kpi, variant, by_group[key], question.period, rates)
+                if not group_figure.reason and not any(by_group[key].amounts.values()):
+                    continue
+                label = labels.get((question.group_by, key), key) if key else NOBODY
+                groups.append(Group(key=key, label=label, figure=group_figure))
+            restated = figure.is_corrected
+            if question.known_at:
+                now = Tally()
+                for tally in tallies[(at, "now")].values():
+                    now.add(tally)
+                other = _figure(kpi, variant, now, question.period, rates)
+                restated = (figure.value, figure.numerator, figure.denominator) != (
+                    other.value,
+                    other.numerator,
+                    other.denominator,
+                )
+            if question.group_by in STEPS:
+                steps = series(replace(question, group_by=""), cast(Step, question.group_by))
+                groups = [
+                    Group(key=step.question.period.start.isoformat(), label=label, figure=step.figure)
+                    for step, label in zip(steps, step_labels(steps, question.group_by), strict=True)
+                ]
+        answers.append(
+            Answer(
+                question=question,
+                kpi=kpi,
+                variant=variant,
+                figure=figure,
+                groups=groups,
+                restated=restated,
+                target=targets.get(kpi.slug),
+                computed_at=question.now,
+                data_as_of=as_of or question.now,
+            )
+        )
+    return answers
+
+
+def _labels(
+    questions: Sequence[Question], tallies: Mapping[Any, Mapping[str, Tally]]
+) -> dict[tuple[str, str], str]:
+    """Return {(group_by, key): words} for the groups whose key is no word itself."""
+    keys: dict[str, set[str]] = {"csm": set(), "plan": set()}
+    for at, question in enumerate(questions):
+        if question.group_by in keys:
+            keys[question.group_by] |= set(tallies.get((at, "groups"), {}))
+    found = {("csm", key): name for key, name in names_of_csms(keys["csm"]).items()}
+    if keys["plan"]:
+        names = Plan.objects.filter(code__in=keys["plan"]).values_list("code", "name")
+        found |= {("plan", code): name for code, name in names}
+    return found
+
+
+def _from_snapshot(question: Question) -> tuple[Figure, list[Group], datetime | None]:
+    """Answer from what was stored by then: these facts keep no second clock."""
+
+    def missing(reason: str) -> tuple[Figure, list[Group], None]:
+        empty = Figure(value=None, numerator=None, denominator=None, sample_size=None, reason=reason)
+        return empty, [], None
+
+    if question.filters.are_set or not sees_everything(question.user):
+        return missing("not_stored_for_this_selection")
+    variant = question.kpi.variant(question.variant)
+    rows = list(
+        KpiSnapshot.objects.filter(
+            kpi=question.slug,
+            variant=variant.slug,
+            starts_on=question.period.start,
+            ends_on=question.period.last_day,
+            computed_at__lte=question.known_at,
+            group_by__in={"", question.group_by},
+        )
+    )
+
+    def figure(row: KpiSnapshot) -> Figure:
+        return Figure(
+            value=row.value,
+            numerator=row.numerator,
+            denominator=row.denominator,
+            sample_size=row.sample_size,
+            reason=row.reason,
+        )
+
+    totals = [row for row in rows if not row.group_by]
+    if not totals:
+        return missing("not_stored_by_then")
+    names = names_of_csms(row.group for row in rows) if question.group_by == "csm" else {}
+    groups = [
+        Group(key=row.group, label=names.get(row.group, row.group) or NOBODY, figure=figure(row))
+        for row in rows
+        if row.group_by and row.group_by == question.group_by
+    ]
+    return figure(totals[0]), groups, totals[0].computed_at
+
+
+# --- Over time ------------------------------------------------------------------------
+
+
+def series(question: Question, step: Step) -> list[Answer]:
+    """Return the number for each calendar day, week, month … of the period."""
+    if step not in STEPS:
+        raise KpiError("step", f"A step is one of {', '.join(STEPS)}, not {step!r}.")
+    periods: list[Period] = []
+    for period in question.period.steps(step):
+        periods.append(period)
+        if len(periods) > MOST_STEPS:
+            raise KpiError("step", f"That makes more than {MOST_STEPS} steps; take longer ones or fewer days.")
+    return ask_many([replace(question, period=period, group_by="") for period in periods])
+
+
+def step_labels(answers: Sequence[Answer], step: str) -> list[str]:
+    """Return how each step of a series is called."""
+    words = []
+    for answer in answers:
+        start = answer.question.period.start
+        match step:
+            case "month":
+                words.append(f"{start:%b %Y}")
+            case "quarter":
+                words.append(f"Q{(start.month + 2) // 3} {start:%Y}")
+            case "year":
+                words.append(f"{start:%Y}")
+            case _:
+                words.append(f"{start:%-d %b %Y}")
+    return words
+
+
+# --- The rows behind a count ----------------------------------------------------------
+
+
+class Rows(Sequence[dict[str, Any]]):
+    """The rows that one count consists of; a page of them is read at a time.
+
+    Each has `account` (id and name, or None), the part's columns, `amount`, and for money the
+    amount before exchange with its `currency`. Rows that cancel each other out are left out.
+    """
+
+    def __init__(self, question: Question, part_name: str) -> None:
+        self.question = question
+        self.variant = question.kpi.variant(question.variant)
+        names = {"numerator": self.variant.numerator, "denominator": self.variant.denominator}
+        name = names.get(part_name, part_name)
+        if not name or name not in self.variant.count_names:
+            known = ["numerator", *(["denominator"] if self.variant.denominator else []), *self.variant.count_names]
+            raise KpiError("part", f"A part is one of {', '.join(dict.fromkeys(known))}, not {part_name!r}.")
+        if question.known_at and not question.kpi.has_known_at:
+            raise KpiError("known_at", "The rows of that time are not kept, only their counts.")
+        self.name = name
+        self.part: Part = self.variant.part_of(name)
+        self.amount = self.part.amounts[name]
+        self.columns = list(self.part.columns)
+        self._rates = Rates()
+        self._count: int | None = None
+
+    @property
+    def queryset(self) -> QuerySet[Any, Any]:
+        part, question = self.part, self.question
+        facts = counted_facts(part, question.scope, filters=question.filters, user=question.user)
+        prefix = f"{part.account}__" if part.account else ""
+        annotations: dict[str, Any] = {}
+        if part.anonymous:
+            annotations["kpi_anonymous"] = F(part.anonymous)
+        if part.currency:
+            annotations["kpi_currency"] = F(part.currency)
+        if part.currency and part.rate_on not in ("start", "end"):
+            annotations["kpi_day"] = F(part.rate_on)
+        columns = []
+        for at, column in enumerate(part.columns.values()):
+            columns.append(f"kpi_column_{at}")
+            annotations[columns[-1]] = F(column) if isinstance(column, str) else column
+        if self.amount.kind == "distinct":
+            # One row a person: of several accounts the first stands for all.
+            people = facts.annotate(**annotations).order_by().values(*annotations)
+            people = people.annotate(
+                kpi_account=Min(f"{prefix}pk"), kpi_amount=Count(self.amount.of, distinct=True)
+            )
+            return people.order_by("kpi_account", *columns)
+        annotations |= {"kpi_account": F(f"{prefix}pk"), "kpi_account_name": F(f"{prefix}name")}
+        rows = facts.annotate(**annotations).order_by().values(*annotations)
+        if self.amount.kind == "count":
+            rows = rows.annotate(kpi_amount=Sum(self.amount.of))
+        else:
+            rows = rows.annotate(kpi_amount=Sum(in_micro(self.amount.of)))
+        return rows.exclude(kpi_amount=0).order_by("kpi_account_name", "kpi_account", *columns)
+
+    def __len__(self) -> int:
+        if self._count is None:
+            self._count = self.queryset.count()
+        return self._count
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return list(self._rows(self.queryset[at]))
+        return next(self._rows([self.queryset[at]]))
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self._rows(self.queryset.iterator(chunk_size=2_000))
+
+    def _rows(self, found: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        for batch in batched(found, 2_000):
+            names: Mapping[int, str] = {}
+            if self.amount.kind == "distinct":
+                ids = {row["kpi_account"] for row in batch}
+                names = dict(Account.objects.filter(pk__in=ids).values_list("pk", "name"))
+            for row in batch:
+                yield self._row(row, row.get("kpi_account_name") or names.get(row["kpi_account"], ""))
+
+    def _row(self, row: Mapping[str, Any], account_name: str) -> dict[str, Any]:
+        is_known = row["kpi_account"] is not None and not row.get("kpi_anonymous")
+        amount = Decimal(int(row["kpi_amount"]))
+        if self.amount.kind in ("money", "quantity"):
+            amount /= MICRO
+        found: dict[str, Any] = {
+            "account": {"id": row["kpi_account"], "name": account_name} if is_known else None
+        }
+        for at, name in enumerate(self.columns):
+            found[name] = row[f"kpi_column_{at}"]
+        if self.amount.kind == "money":
+            day: date | None = row.get("kpi_day")
+            month = day.year * 100 + day.month if day else 0
+            found["currency"] = row["kpi_currency"]
+            found["amount_in_currency"] = amount
+            try:
+                amount *= self._rates.at(row["kpi_currency"], rate_day(self.part, self.question.period, month))
+            except MissingRateError:
+                amount = None  # type: ignore[assignment]
+        found["amount"] = amount
+        return found
+
+
+def rows(question: Question, part: str = "numerator") -> Rows:
+    """Return the rows counted for `part`: numerator, denominator or any count of the KPI.
+
+    Their amounts add up to exactly the count.
+    """
+    return Rows(question, part)
+

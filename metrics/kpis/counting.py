@@ -1,0 +1,312 @@
+"""Counts in the database: one grouped query a part, many of them in one statement.
+
+Amounts travel as whole millionths, because SQLite adds decimals up as floating point.
+Nothing here knows what a KPI means.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+
+from django.conf import settings
+from django.db.models import (
+    BigIntegerField,
+    Case,
+    CharField,
+    Count,
+    F,
+    FilteredRelation,
+    IntegerField,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Cast, Coalesce, ExtractMonth, ExtractYear, Round, TruncDate
+from django.utils import timezone
+
+from accounts.models import Account, Assignment, ExchangeRate
+from csplatform.periods import Period
+from metrics.kpis.definition import DIMENSIONS, Amount, Part, Scope
+from team.models import User
+
+MICRO = 1_000_000
+# SQLite takes 500 SELECTs in one statement; planning more than this many costs more than it saves.
+TERMS_A_STATEMENT = 80
+
+
+class MissingRateError(Exception):
+    """An amount in a currency that has no exchange rate on that day."""
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which facts count: None is "all", an empty text is "those without one"."""
+
+    csm: int | None = None
+    segment: str | None = None
+    plan: str | None = None
+    lifecycle_stage: str | None = None
+    account: int | None = None
+
+    def by_dimension(self) -> dict[str, str]:
+        """Return {dimension: group key} for those that are set."""
+        found = {name: getattr(self, name) for name in DIMENSIONS}
+        return {name: str(value) for name, value in found.items() if value is not None}
+
+    @property
+    def are_set(self) -> bool:
+        return self.account is not None or bool(self.by_dimension())
+
+
+def day_of_moment(path: str) -> TruncDate:
+    """Return the day, in the workspace's time zone, of a moment of the row."""
+    return TruncDate(path, tzinfo=timezone.get_default_timezone())
+
+
+def in_micro(of: Combinable) -> Cast:
+    return Cast(Round(of * Value(MICRO)), BigIntegerField())
+
+
+def exact_sum(path: str) -> Sum:
+    """Return an exact sum, in millionths: what is 0 is 0, in SQLite too."""
+    return Sum(in_micro(F(path)))
+
+
+def sees_everything(user: Any) -> bool:
+    return user is None or (
+        user.is_authenticated and user.is_active and user.role in (User.Role.ADMIN, User.Role.VIEWER)
+    )
+
+
+def _in_force(path: str, day: Any, **conditions: Any) -> FilteredRelation:
+    return FilteredRelation(
+        path,
+        condition=Q(
+            Q(**{f"{path}__ends_on__isnull": True}) | Q(**{f"{path}__ends_on__gte": day}),
+            **{f"{path}__starts_on__lte": day},
+            **{f"{path}__{name}": value for name, value in conditions.items()},
+        ),
+    )
+
+
+def _with_dimension(facts: QuerySet[Any], part: Part, dimension: str, period: Period) -> QuerySet[Any]:
+    """Add `kpi_<dimension>`: the group a row belongs to, as text, empty for none."""
+    prefix = f"{part.account}__" if part.account else ""
+    alias = f"kpi_join_{dimension}"
+    if dimension == "csm":
+        day = {"start": period.start, "end": period.last_day}.get(part.csm_on, part.csm_on)  # type: ignore[call-overload]
+        facts = facts.annotate(
+            **{alias: _in_force(f"{prefix}assignments", day, kind=Assignment.Kind.CSM)}
+        )
+        column = F(f"{alias}__user_id")
+    else:
+        facts = facts.annotate(**{alias: _in_force(f"{prefix}traits", period.last_day, kind=dimension)})
+        column = F(f"{alias}__value")
+    group: Combinable = Coalesce(Cast(column, CharField()), Value(""), output_field=CharField())
+    if part.anonymous:
+        group = Case(
+            When(**{part.anonymous: True}, then=Value("")), default=group, output_field=CharField()
+        )
+    return facts.annotate(**{f"kpi_{dimension}": group})
+
+
+def counted_facts(
+    part: Part, scope: Scope, *, filters: Filters, user: Any, group_by: str = ""
+) -> QuerySet[Any]:
+    """Return the rows that count for `user`, with `kpi_group` when they are grouped."""
+    facts = part.facts(scope)
+    by_dimension = filters.by_dimension()
+    if not sees_everything(user):
+        facts = facts.filter(**{f"{part.account or 'pk'}__in": Account.objects.visible_to(user)})
+    if filters.account is not None:
+        facts = facts.filter(**{part.account or "pk": filters.account})
+    if part.anonymous and (not sees_everything(user) or filters.are_set):
+        facts = facts.filter(**{part.anonymous: False})
+    for dimension in sorted({*by_dimension, group_by} - {""}):
+        facts = _with_dimension(facts, part, dimension, scope.period)
+    for dimension, key in by_dimension.items():
+        facts = facts.filter(**{f"kpi_{dimension}": key})
+    return facts
+
+
+def _money_columns(part: Part) -> tuple[Combinable, Combinable]:
+    """Return the currency (or scale) of a row, and the month whose rate exchanges it; 0 for a boundary."""
+    unit: Combinable = Value("")
+    if part.currency:
+        unit = F(part.currency)
+    elif part.scale is not None:
+        unit = part.scale
+    month: Combinable = Value(0)
+    if part.currency and part.rate_on not in ("start", "end"):
+        month = ExtractYear(part.rate_on) * Value(100) + ExtractMonth(part.rate_on)
+    return Cast(unit, CharField()), Cast(month, IntegerField())
+
+
+def _aggregate(amount: Amount) -> Any:
+    match amount.kind:
+        case "distinct":
+            return Count(amount.of, distinct=True)
+        case "count":
+            return Sum(Cast(amount.of, BigIntegerField()))
+        case _:
+            return Sum(in_micro(amount.of))
+
+
+@dataclass(frozen=True)
+class Term:
+    """One part of one question, ready to be counted."""
+
+    key: Any
+    part: Part
+    scope: Scope
+    filters: Filters
+    user: Any
+    group_by: str = ""
+
+    def query(self, number: int, width: int) -> QuerySet[Any, Any]:
+        facts = counted_facts(
+            self.part, self.scope, filters=self.filters, user=self.user, group_by=self.group_by
+        )
+        unit, month = _money_columns(self.part)
+        group: Combinable = F(f"kpi_{self.group_by}") if self.group_by else Value("")
+        query = (
+            facts.annotate(
+                kpi_term=Value(number, output_field=IntegerField()),
+                kpi_group=Cast(group, CharField()),
+                kpi_unit=unit,
+                kpi_month=month,
+            )
+            .order_by()
+            .values("kpi_term", "kpi_group", "kpi_unit", "kpi_month")
+        )
+        sums = {f"kpi_sum_{at}": _aggregate(amount) for at, amount in enumerate(self.part.amounts.values())}
+        padding = {
+            f"kpi_sum_{at}": Value(0, output_field=BigIntegerField()) for at in range(len(sums), width)
+        }
+        return query.annotate(**sums, **padding).values_list(
+            "kpi_term", "kpi_group", "kpi_unit", "kpi_month", *(f"kpi_sum_{at}" for at in range(width))
+        )
+
+
+class Rates:
+    """Exchange rates to the reporting currency; read once, and only when another currency turns up."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[tuple[date, Decimal]]] | None = None
+
+    def at(self, currency: str, day: date) -> Decimal:
+        if currency == settings.REPORTING_CURRENCY:
+            return Decimal(1)
+        if self._rows is None:
+            self._rows = defaultdict(list)
+            for row in ExchangeRate.objects.order_by("currency", "starts_on"):
+                self._rows[row.currency].append((row.starts_on, row.rate))
+        found = [rate for starts_on, rate in self._rows.get(currency, []) if starts_on <= day]
+        if not found:
+            raise MissingRateError(currency)
+        return found[-1]
+
+
+def rate_day(part: Part, period: Period, month: int) -> date:
+    """Return the day whose rate exchanges an amount.
+
+    A balance takes the rate of the last day before its boundary, so that one period's closing
+    is the next one's opening. A movement takes that of the first of its month.
+    """
+    if month:
+        return date(month // 100, month % 100, 1)
+    return period.start - timedelta(days=1) if part.rate_on == "start" else period.last_day
+
+
+@dataclass
+class Tally:
+    """What one group of one question came to."""
+
+    # {count: {(currency or scale, month of the rate): amount}}
+    amounts: dict[str, dict[tuple[str, int], Decimal]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(Decimal))
+    )
+
+    def add(self, other: Tally) -> None:
+        for name, cells in other.amounts.items():
+            for cell, amount in cells.items():
+                self.amounts[name][cell] += amount
+
+    def counts(self, parts: Sequence[Part], period: Period, rates: Rates) -> dict[str, Decimal]:
+        """Return each count as one number; raise when a currency has no rate."""
+        found: dict[str, Decimal] = {}
+        for part in parts:
+            for name, amount in part.amounts.items():
+                total = Decimal(0)
+                for (unit, month), value in self.amounts.get(name, {}).items():
+                    if amount.kind == "money" and value:
+                        value *= rates.at(unit, rate_day(part, period, month))
+                    total += value
+                found[name] = total
+        return found
+
+    def by_currency(self, parts: Sequence[Part]) -> dict[str, dict[str, Decimal]]:
+        """Return each sum of money per currency, not exchanged."""
+        found: dict[str, dict[str, Decimal]] = {}
+        for part in parts:
+            for name, amount in part.amounts.items():
+                if amount.kind == "money":
+                    cells: dict[str, Decimal] = defaultdict(Decimal)
+                    for (unit, _), value in self.amounts.get(name, {}).items():
+                        cells[unit] += value
+                    found[name] = dict(cells)
+        return found
+
+    def scales(self, part: Part) -> set[str]:
+        """Return the scales of what was counted."""
+        return {
+            unit
+            for name in part.amounts
+            for (unit, _), value in self.amounts.get(name, {}).items()
+            if value
+        }
+
+
+def count(terms: Iterable[Term]) -> dict[Any, dict[str, Tally]]:
+    """Count all terms; return {term key: {group: tally}}. A key may have several terms."""
+    ordered = list(terms)
+    found: dict[Any, dict[str, Tally]] = {term.key: {} for term in ordered}
+    for first in range(0, len(ordered), TERMS_A_STATEMENT):
+        batch = ordered[first : first + TERMS_A_STATEMENT]
+        width = max(len(term.part.amounts) for term in batch)
+        queries = [term.query(number, width) for number, term in enumerate(batch)]
+        rows = queries[0].union(*queries[1:], all=True) if len(queries) > 1 else queries[0]
+        for number, group, unit, month, *sums in rows:
+            term = batch[number]
+            tally = found[term.key].setdefault(group, Tally())
+            for (name, amount), total in zip(term.part.amounts.items(), sums, strict=False):
+                if total:
+                    exact = Decimal(int(total))
+                    if amount.kind in ("money", "quantity"):
+                        exact /= MICRO
+                    tally.amounts[name][(unit or "", month or 0)] += exact
+    return found
+
+
+def names_of_csms(keys: Iterable[str]) -> Mapping[str, str]:
+    ids = [int(key) for key in keys if key]
+    return {str(user.pk): str(user) for user in User.objects.filter(pk__in=ids)} if ids else {}
+
+
+def batched(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Return the rows in lists of at most `size`."""
+    at = iter(rows)
+    while batch := list(islice(at, size)):
+        yield batch
+
+
+ONE = Value(1, output_field=IntegerField())

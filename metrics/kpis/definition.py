@@ -1,0 +1,208 @@
+"""What a KPI is: facts that are counted, arithmetic that joins the counts, and words.
+
+A `Part` names the facts at the grain of a row and what each row adds to one or more counts.
+Totals, groups, series and the rows on a page all come from the same part, so they agree by
+construction. A `Variant` says which counts its arithmetic takes: those named like the
+arguments of its `calculate`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, Literal
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F
+from django.db.models.expressions import Combinable
+
+from csplatform.periods import Period
+from metrics.calculations import Interval, as_counted
+
+Counts = dict[str, Decimal]
+Boundary = Literal["start", "end"]
+
+DIMENSIONS = ("csm", "segment", "plan", "lifecycle_stage")
+STEPS = ("day", "week", "month", "quarter", "year")
+
+
+class KpiError(ValueError):
+    """A question that cannot be asked: names the field and the rule."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a count is about: which days, as known when, asked at which moment."""
+
+    period: Period
+    now: datetime
+    known_at: datetime | None = None
+
+    @property
+    def as_of(self) -> datetime:
+        """The moment from which we look back: then if asked so, else now."""
+        return self.known_at or self.now
+
+
+@dataclass(frozen=True)
+class Amount:
+    """What one row adds to a count."""
+
+    of: Combinable
+    kind: Literal["count", "quantity", "money", "distinct"] = "count"
+
+
+def money(of: Combinable | str) -> Amount:
+    return Amount(F(of) if isinstance(of, str) else of, "money")
+
+
+def distinct(of: Combinable | str) -> Amount:
+    """Count each value once, however many rows have it; groups of such counts don't add up."""
+    return Amount(F(of) if isinstance(of, str) else of, "distinct")
+
+
+def quantity(of: Combinable | str) -> Amount:
+    return Amount(F(of) if isinstance(of, str) else of, "quantity")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Facts, and what each of them counts for.
+
+    `account` is the path from a fact to its account, empty when the fact is the account.
+    `csm_on` says which day's CSM is credited: at the period's start, on its last day, or on
+    a day of the row. `columns` are shown for each row and, with the account, say what one
+    row is; rows that cancel each other out disappear.
+    """
+
+    facts: Callable[[Scope], models.QuerySet[Any]]
+    amounts: Mapping[str, Amount]
+    account: str = "account"
+    csm_on: Boundary | Combinable = "end"
+    currency: str = ""
+    # Money is exchanged at the rate of a boundary of the period, or of the month of a day of the row.
+    rate_on: Boundary | str = "end"
+    # True for rows that count in totals but never for one account.
+    anonymous: str = ""
+    # Tells apart amounts that must not be added up, such as scores on different scales.
+    scale: Combinable | None = None
+    columns: Mapping[str, str | Combinable] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One way to work a KPI out; the first of a KPI is the default."""
+
+    slug: str = ""
+    label: str = ""
+    parts: tuple[Part, ...]
+    numerator: str
+    denominator: str = ""
+    calculate: Callable[..., Decimal | None] = as_counted
+    interval: Callable[[Counts], Interval | None] | None = None
+    # The count that says how many were asked or seen.
+    sample: str = ""
+    reason: str = ""
+    # Only for plain counts and sums; else the docstring of `calculate` says both.
+    formula: str = ""
+    source: str = ""
+    unit: str = ""
+
+    @cached_property
+    def arguments(self) -> tuple[str, ...]:
+        """Names of the counts that `calculate` takes."""
+        return () if self.calculate is as_counted else tuple(inspect.signature(self.calculate).parameters)
+
+    def value(self, counts: Counts) -> Decimal | None:
+        if self.calculate is as_counted:
+            return as_counted(counted=counts[self.numerator])
+        return self.calculate(**{name: counts[name] for name in self.arguments})
+
+    def says(self, heading: str) -> str:
+        """Return what the docstring of `calculate` says under a heading such as "Formula"."""
+        words: list[str] = []
+        is_inside = False
+        for line in (inspect.getdoc(self.calculate) or "").splitlines():
+            if line.startswith(f"{heading}:"):
+                is_inside = True
+                words.append(line.removeprefix(f"{heading}:"))
+            elif is_inside and line.startswith(" "):
+                words.append(line)
+            else:
+                is_inside = False
+        return " ".join(" ".join(words).split())
+
+    @property
+    def formula_text(self) -> str:
+        return self.formula or self.says("Formula")
+
+    @property
+    def source_text(self) -> str:
+        return self.source or self.says("Source")
+
+    def part_of(self, count: str) -> Part:
+        return next(part for part in self.parts if count in part.amounts)
+
+    @property
+    def count_names(self) -> list[str]:
+        return [name for part in self.parts for name in part.amounts if not name.startswith("_")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kpi:
+    """One number, defined once for the API, the pages, the command, the documents and the tests."""
+
+    slug: str
+    label: str
+    theme: str
+    # percent, points, count, ratio; "money" goes out as the code of the reporting currency.
+    unit: str
+    higher_is_better: bool | None
+    definition: str
+    variants: tuple[Variant, ...]
+    kind: Literal["flow", "level", "rate"]
+    version: int = 1
+    groups: tuple[str, ...] = DIMENSIONS + STEPS
+    # False where a person or account can stand in two groups: those counts don't add up.
+    is_additive: bool = True
+    # False where facts keep no second clock: `known_at` is answered from the stored value.
+    has_known_at: bool = True
+    benchmark: tuple[Decimal, Decimal] | None = None
+    # Further counts worked out from the counts: exchange effects, transfers.
+    derive: Callable[[Counts, Mapping[str, Mapping[str, Decimal]], Callable[[str], Decimal]], Counts] | None = None
+
+    @property
+    def direction(self) -> str:
+        return {True: "up", False: "down", None: "neutral"}[self.higher_is_better]
+
+    @property
+    def default(self) -> Variant:
+        return self.variants[0]
+
+    def variant(self, slug: str) -> Variant:
+        if not slug:
+            return self.default
+        for variant in self.variants:
+            if variant.slug == slug:
+                return variant
+        known = ", ".join(variant.slug for variant in self.variants if variant.slug)
+        hint = f"it has {known}." if known else "it has none."
+        raise KpiError("variant", f"{self.slug} has no variant {slug!r}; {hint}")
+
+    def unit_of(self, variant: Variant) -> str:
+        unit = variant.unit or self.unit
+        return settings.REPORTING_CURRENCY if unit == "money" else unit
+
+    def places(self, variant: Variant) -> int:
+        """Decimals that are always written: two for money."""
+        return 2 if (variant.unit or self.unit) == "money" else 0

@@ -1,0 +1,201 @@
+"""Parts that are sums over the movement ledger; customers and revenue are counted from them.
+
+The state at a boundary is the sum of every movement before it. What happened in a period is
+the sum of the movements within it. So opening, movements and closing fit without a remainder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.db.models import (
+    BigIntegerField,
+    Case,
+    DecimalField,
+    ExpressionWrapper,
+    F,
+    IntegerField,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.functions import Coalesce, Least
+
+from accounts.models import Account, ExchangeRate, Movement
+from metrics.kpis.counting import MICRO, ONE, day_of_moment, exact_sum, in_micro
+from metrics.kpis.definition import Amount, Boundary, Part, Scope, money
+
+Kind = Movement.Kind
+ZERO = Value(0, output_field=IntegerField())
+COLUMNS = {"day": "effective_on", "kind": "kind", "detail": "sub_kind"}
+
+# Rows taken back only after the days they spoke of: the figure was another one once.
+CORRECTIONS: Mapping[str, Amount] = {"_corrections": Amount(F("kpi_correction"))}
+
+
+def until(scope: Scope, at: Boundary) -> QuerySet[Movement]:
+    """Return every movement up to a boundary: their sum is the state at it."""
+    day = scope.period.start if at == "start" else scope.period.end
+    return Movement.objects.known_at(scope.known_at).before(day)
+
+
+def _state(scope: Scope, at: Boundary) -> QuerySet[Any]:
+    is_late = When(is_reversal=True, recorded_at__gte=scope.period.ends_at, then=ONE)
+    return until(scope, at).annotate(kpi_correction=Case(is_late, default=ZERO))
+
+
+def only(kinds: Iterable[str], amount: Any) -> Case:
+    """Return `amount` for movements of these kinds and 0 for others."""
+    return Case(When(kind__in=list(kinds), then=amount), default=ZERO)
+
+
+def gained(*kinds: str) -> Amount:
+    return Amount(_delta_of(kinds, F("delta")), "money")
+
+
+def lost(*kinds: str) -> Amount:
+    return Amount(_delta_of(kinds, -F("delta")), "money")
+
+
+def _delta_of(kinds: Iterable[str], amount: Any) -> Case:
+    field = DecimalField(max_digits=30, decimal_places=6)
+    return Case(
+        When(kind__in=list(kinds), then=amount), default=Value(Decimal(0)), output_field=field
+    )
+
+
+def number_of(*kinds: str) -> Amount:
+    """Count movements; one that was taken back is none."""
+    return Amount(only(kinds, Case(When(is_reversal=True, then=Value(-1)), default=ONE)))
+
+
+def flow(kinds: Iterable[str], amounts: Mapping[str, Amount]) -> Part:
+    """Return a part of the movements of these kinds within the period."""
+    wanted = list(kinds)
+
+    def facts(scope: Scope) -> QuerySet[Any]:
+        is_late = When(is_reversal=True, kpi_recorded_on__gt=F("effective_on"), then=ONE)
+        return (
+            Movement.objects.known_at(scope.known_at)
+            .effective_in(scope.period)
+            .filter(kind__in=wanted)
+            .annotate(kpi_recorded_on=day_of_moment("recorded_at"))
+            .annotate(kpi_correction=Case(is_late, default=ZERO))
+        )
+
+    return Part(
+        facts=facts,
+        amounts={**amounts, **CORRECTIONS},
+        csm_on=F("effective_on"),
+        currency="currency",
+        rate_on="effective_on",
+        columns=COLUMNS,
+    )
+
+
+def customers(name: str, at: Boundary) -> Part:
+    """Return a part of the accounts that are customers at a boundary of the period."""
+    return Part(
+        facts=lambda scope: _state(scope, at),
+        amounts={name: Amount(F("customers")), **CORRECTIONS},
+        csm_on=at,
+    )
+
+
+def balance(name: str, at: Boundary) -> Part:
+    """Return a part of the recurring revenue at a boundary, by account and currency."""
+    return Part(
+        facts=lambda scope: _state(scope, at),
+        amounts={name: money("delta"), **CORRECTIONS},
+        csm_on=at,
+        currency="currency",
+        rate_on=at,
+    )
+
+
+def accounts_that_are_customers(scope: Scope, at: Boundary) -> QuerySet[Any, Any]:
+    """Return the ids of the accounts that are customers at a boundary."""
+    sums = until(scope, at).order_by().values("account_id").annotate(kpi_heads=Sum("customers"))
+    return sums.filter(kpi_heads__gt=0).values("account_id")
+
+
+def accounts_that_pay(scope: Scope, at: Boundary) -> QuerySet[Any, Any]:
+    """Return the ids of the accounts whose recurring revenue is above zero at a boundary."""
+    sums = until(scope, at).order_by().values("account_id").annotate(kpi_mrr=exact_sum("delta"))
+    return sums.filter(kpi_mrr__gt=0).values("account_id")
+
+
+def paying_customers(name: str, at: Boundary) -> Part:
+    return Part(
+        facts=lambda scope: Account.objects.filter(pk__in=accounts_that_pay(scope, at)),
+        amounts={name: Amount(ONE)},
+        account="",
+        csm_on=at,
+    )
+
+
+# --- The customers at the start, and what became of them ------------------------------
+
+
+def cohort_balance(name: str, at: Boundary) -> Part:
+    """Return the revenue, at a boundary and the start's exchange rates, of the customers at the start."""
+    return Part(
+        facts=lambda scope: _state(scope, at).filter(
+            account__in=accounts_that_are_customers(scope, "start")
+        ),
+        amounts={name: money("delta"), **CORRECTIONS},
+        csm_on="start",
+        currency="currency",
+        rate_on="start",
+    )
+
+
+def cohort_kept(name: str) -> Part:
+    """Return the lesser of start and end revenue of each customer at the start, at the start's rates."""
+
+    def facts(scope: Scope) -> QuerySet[Any]:
+        cohort = Account.objects.filter(pk__in=accounts_that_are_customers(scope, "start"))
+        kept = Least(_revenue_of_account(scope, "start"), _revenue_of_account(scope, "end"))
+        return cohort.annotate(kpi_kept=ExpressionWrapper(kept, BigIntegerField()))
+
+    return Part(
+        facts=facts,
+        amounts={name: Amount(F("kpi_kept") / Value(Decimal(MICRO)), "quantity")},
+        account="",
+        csm_on="start",
+    )
+
+
+def _revenue_of_account(scope: Scope, at: Boundary) -> Coalesce:
+    """Return an account's revenue in millionths of the reporting currency.
+
+    A currency without a rate is left out here; the cohort's balances, counted beside this,
+    refuse it.
+    """
+    rates = _rates_on(scope.period.start - timedelta(days=1))
+    whens = [When(currency=currency, then=F("delta") * Value(rate)) for currency, rate in rates.items()]
+    field = DecimalField(max_digits=30, decimal_places=6)
+    amount = Case(*whens, default=Value(Decimal(0)), output_field=field)
+    sums = (
+        until(scope, at)
+        .filter(account=OuterRef("pk"))
+        .order_by()
+        .values("account")
+        .annotate(kpi_sum=Sum(in_micro(amount)))
+        .values("kpi_sum")
+    )
+    return Coalesce(Subquery(sums, output_field=BigIntegerField()), Value(0))
+
+
+def _rates_on(day: date) -> dict[str, Decimal]:
+    rates = {settings.REPORTING_CURRENCY: Decimal(1)}
+    for row in ExchangeRate.objects.filter(starts_on__lte=day).order_by("currency", "starts_on"):
+        rates[row.currency] = row.rate
+    return rates

@@ -1,0 +1,134 @@
+"""From texts to a question: the rules that pages, API and commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from dateutil.relativedelta import relativedelta
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+
+from csplatform.periods import Period, PeriodError, day_of, start_of_day
+from metrics.kpis.asking import Question
+from metrics.kpis.counting import Filters
+from metrics.kpis.definition import KpiError
+from team.models import User
+
+LONGEST_TEXT = 200
+BIGGEST_ID = 2**63 - 1
+
+
+def month_so_far(today: date) -> Period:
+    """Return the days of this month up to and including today: what is asked when nothing is said."""
+    return Period(today.replace(day=1), today + timedelta(days=1))
+
+
+def read_question(slug: str, given: Mapping[str, Any], *, user: Any, now: datetime | None = None) -> Question:
+    """Return the question that texts ask: start, end, variant, group_by, known_at, csm, segment,
+    plan, lifecycle_stage and account; what is missing or empty is not asked for.
+
+    Without dates it is the month so far; with one, the month that begins or ends there.
+    `known_at` may be a day, which means its end. A CSM is named by id or e-mail address.
+    """
+    now = now or timezone.now()
+    texts = {name: _text(name, given.get(name)) for name in (*_NAMES, "start", "end", "known_at", "csm", "account")}
+    question = Question(
+        slug,
+        _period(_day("start", texts["start"]), _day("end", texts["end"]), day_of(now)),
+        variant=texts["variant"],
+        group_by=texts["group_by"],
+        known_at=_moment("known_at", texts["known_at"]),
+        user=user,
+        now=now,
+    )
+    filters = Filters(
+        csm=_csm(texts["csm"]),
+        segment=texts["segment"] or None,
+        plan=texts["plan"] or None,
+        lifecycle_stage=texts["lifecycle_stage"] or None,
+        account=_id("account", texts["account"]),
+    )
+    return replace(question, filters=filters)
+
+
+_NAMES = ("variant", "group_by", "segment", "plan", "lifecycle_stage")
+
+
+def _text(field: str, value: Any) -> str:
+    text = "" if value is None else str(value).strip()
+    if "\x00" in text:
+        raise KpiError(field, "A NUL character is not allowed.")
+    if len(text) > LONGEST_TEXT:
+        raise KpiError(field, f"At most {LONGEST_TEXT} characters are allowed.")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise KpiError(field, "That is not valid text.") from None
+    return text
+
+
+def _day(field: str, text: str) -> date | None:
+    if not text:
+        return None
+    try:
+        day = parse_date(text)
+    except ValueError as error:
+        raise KpiError(field, f"{text!r} is no day of the calendar ({error}).") from None
+    if day is None:
+        raise KpiError(field, f"{text!r} is no date; write it as 2026-01-31.")
+    return day
+
+
+def _period(start: date | None, end: date | None, today: date) -> Period:
+    try:
+        if start is None and end is None:
+            return month_so_far(today)
+        if start is None:
+            assert end is not None
+            return Period(end - relativedelta(months=1), end)
+        return Period(start, end or start + relativedelta(months=1))
+    except PeriodError as error:
+        raise KpiError(error.field, error.message) from None
+    except (OverflowError, ValueError):
+        raise KpiError("start" if end is None else "end", "That date is out of the calendar's range.") from None
+
+
+def _moment(field: str, text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        if day := parse_date(text):
+            return start_of_day(day + timedelta(days=1))
+        # In a query string an unescaped plus sign of a time zone arrives as a space.
+        moment = parse_datetime(text) or parse_datetime(text.replace(" ", "+"))
+        if moment is None:
+            raise KpiError(field, f"{text!r} is neither a day (2026-01-31) nor a moment (2026-01-31T12:00:00Z).")
+        if timezone.is_naive(moment):
+            moment = timezone.make_aware(moment, timezone.get_default_timezone())
+        return moment.astimezone(timezone.get_default_timezone())
+    except (ValueError, OverflowError) as error:
+        if isinstance(error, KpiError):
+            raise
+        raise KpiError(field, f"{text!r} is no day or moment of the calendar ({error}).") from None
+
+
+def _id(field: str, text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()) or int(text) > BIGGEST_ID:
+        raise KpiError(field, f"{text!r} is no id; write a whole number.")
+    return int(text)
+
+
+def _csm(text: str) -> int | None:
+    if not text:
+        return None
+    if "@" not in text:
+        return _id("csm", text)
+    found = User.objects.filter(email=text.lower()).values_list("pk", flat=True).first()
+    if found is None:
+        raise KpiError("csm", f"Nobody here has the address {text!r}.")
+    return found
