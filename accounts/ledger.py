@@ -60,7 +60,7 @@ class Derived:
     reversed: int = 0
 
 
-def _in_batches(ids: Iterable[int]) -> Iterator[list[int]]:
+def in_batches(ids: Iterable[int]) -> Iterator[list[int]]:
     ordered = sorted(set(ids))
     for at in range(0, len(ordered), BATCH):
         yield ordered[at : at + BATCH]
@@ -73,7 +73,7 @@ def derive(account_ids: Iterable[int], *, recorded_at: datetime | None = None) -
     Also keeps plan history, open renewals and the copies on accounts and subscriptions.
     """
     done = Derived()
-    for ids in _in_batches(account_ids):
+    for ids in in_batches(account_ids):
         with transaction.atomic():
             _derive_batch(ids, recorded_at or timezone.now(), done)
     return done
@@ -413,7 +413,7 @@ def refresh_all_copies(*, day: date) -> int:
     """Refresh every account's copies for `day`, batch by batch; return how many there were."""
     done = 0
     ids = Account.objects.order_by("pk").values_list("pk", flat=True)
-    for batch in _in_batches(ids.iterator(chunk_size=BATCH)):
+    for batch in in_batches(ids.iterator(chunk_size=BATCH)):
         with transaction.atomic():
             refresh_copies(batch, day=day)
         done += len(batch)

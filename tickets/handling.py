@@ -17,7 +17,7 @@ from tickets.models import Message, Ticket, TicketEvent, TicketSource
 
 BATCH = 2_000
 
-_COPIES = [
+COPIES = [
     "first_response_at",
     "first_resolved_at",
     "resolved_at",
@@ -64,7 +64,7 @@ def _refresh_batch(ids: list[int]) -> None:
     _mark_repeated(tickets)
     for ticket in tickets:
         judge_first_contact(ticket)
-    Ticket.objects.bulk_update(tickets, _COPIES, batch_size=500)
+    Ticket.objects.bulk_update(tickets, COPIES, batch_size=500)
 
 
 def _copy_events(ticket: Ticket, events: list[TicketEvent]) -> None:

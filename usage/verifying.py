@@ -1,0 +1,68 @@
+"""Checks the roll-ups of usage against the events and against each other."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import date, timedelta
+from itertools import islice
+
+from django.db.models import Count
+from django.db.models.functions import TruncDate
+from django.utils.timezone import get_default_timezone
+
+from usage.models import MASK_DAYS, ActivityMonth, EndUser, Event, UsageDay
+
+BATCH = 2_000
+
+
+def differences() -> Iterator[str]:
+    """Yield a sentence for each day, feature or person whose roll-up is not what it follows from."""
+    yield from _days()
+    yield from _masks()
+
+
+def _days() -> Iterator[str]:
+    # Days without raw events are left out: their events were dropped, or came as days.
+    counts = (
+        Event.objects.values(
+            "account_id", "feature", day=TruncDate("happened_at", tzinfo=get_default_timezone())
+        )
+        .annotate(events=Count("pk"), users=Count("end_user_id", distinct=True))
+        .order_by("account_id", "day", "feature")
+        .iterator(chunk_size=BATCH)
+    )
+    while batch := list(islice(counts, BATCH)):
+        days = {row["day"] for row in batch}
+        stored = {
+            (row.account_id, row.day, row.feature): (row.events, row.users)
+            for row in UsageDay.objects.filter(
+                account__in={row["account_id"] for row in batch}, day__gte=min(days), day__lte=max(days)
+            )
+        }
+        for row in batch:
+            key = (row["account_id"], row["day"], row["feature"])
+            counted = (row["events"], row["users"])
+            if stored.get(key) != counted:
+                yield (
+                    f"Account {key[0]}, {key[2]} on {key[1]}: stored are {stored.get(key)} events and users, "
+                    f"the events say {counted}."
+                )
+
+
+def _masks() -> Iterator[str]:
+    people = EndUser.objects.exclude(activity_until=None).order_by("pk").iterator(chunk_size=BATCH)
+    while batch := list(islice(people, BATCH)):
+        active: dict[int, set[date]] = defaultdict(set)
+        for month in ActivityMonth.objects.filter(end_user__in=batch):
+            for bit in range(31):
+                if month.days >> bit & 1:
+                    active[month.end_user_id].add(month.month + timedelta(days=bit))
+        for person in batch:
+            until = person.activity_until
+            assert until is not None
+            days = {until - timedelta(days=bit) for bit in range(MASK_DAYS) if person.activity >> bit & 1}
+            recent = {day for day in active[person.pk] if day > until - timedelta(days=MASK_DAYS)}
+            if days != recent:
+                day = min(days ^ recent)
+                yield f"End user {person.pk}: mask and months disagree about {day}."
