@@ -60,7 +60,8 @@ def _masks() -> Iterator[str]:
                     active[month.end_user_id].add(month.month + timedelta(days=bit))
         for person in batch:
             until = person.activity_until
-            assert until is not None
+            if until is None:
+                continue
             days = {until - timedelta(days=bit) for bit in range(MASK_DAYS) if person.activity >> bit & 1}
             recent = {day for day in active[person.pk] if day > until - timedelta(days=MASK_DAYS)}
             if days != recent:
