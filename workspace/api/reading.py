@@ -1,0 +1,37 @@
+"""What every list of the API does with its query parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.request import Request
+
+from workspace.api.problems import FieldError
+
+ALWAYS = frozenset({"limit", "cursor", "ordering", "format"})
+
+
+def refuse_unknown_parameters(request: Request, known: set[str]) -> None:
+    """Raise a 400 for a parameter that nothing reads: a misspelt filter must not widen a result."""
+    if unknown := sorted(set(request.query_params) - known):
+        allowed = ", ".join(sorted(known - {"format"}))
+        raise FieldError(
+            *((name, "unknown", f"There is no parameter “{name}”; known are {allowed}.") for name in unknown)
+        )
+    for name, value in request.query_params.items():
+        if "\x00" in value:
+            raise FieldError((name, "invalid", "NUL characters are not allowed."))
+
+
+class StrictFilters:
+    """A viewset mixin: parameters are those of its filters and of paging, and nothing else."""
+
+    filterset_class: Any
+    action: str | None
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        if self.action == "list":
+            names = set(self.filterset_class.base_filters) | ALWAYS
+            refuse_unknown_parameters(self.request, names)  # type: ignore[attr-defined]
+            return super().filter_queryset(queryset)  # type: ignore[misc]
+        return queryset
