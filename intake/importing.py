@@ -233,16 +233,17 @@ def _apply(rows: list[Parsed], record: Import, mapping: Mapping) -> Run:
     run = _new_run(record, mapping)
     good = [row for row in rows if not row.problem and not row.is_skipped]
     if good:
-        _apply_or_halve(good, run, record, mapping)
+        apply_or_halve(mapping.kind, good, run, lambda: _new_run(record, mapping))
     return run
 
 
-def _apply_or_halve(rows: list[Parsed], run: Run, record: Import, mapping: Mapping) -> None:
+def apply_or_halve(kind: Kind, rows: list[Parsed], run: Run, new_run: Callable[[], Run]) -> None:
+    """Store rows; of a batch that the database refuses, find the rows it refuses and reject those."""
     before = [(dict(row.values), row.outcome) for row in rows]
-    part = _new_run(record, mapping)
+    part = new_run()
     try:
         with transaction.atomic():
-            mapping.kind.apply(rows, part)
+            kind.apply(rows, part)
     except (IntegrityError, DataError) as error:
         for row, (values, outcome) in zip(rows, before, strict=True):
             row.values, row.outcome, row.problem, row.problem_field = values, outcome, "", ""
@@ -250,8 +251,8 @@ def _apply_or_halve(rows: list[Parsed], run: Run, record: Import, mapping: Mappi
             rows[0].reject("", f"The database refuses the row: {_rule_of(error)}.")
             return
         middle = len(rows) // 2
-        _apply_or_halve(rows[:middle], run, record, mapping)
-        _apply_or_halve(rows[middle:], run, record, mapping)
+        apply_or_halve(kind, rows[:middle], run, new_run)
+        apply_or_halve(kind, rows[middle:], run, new_run)
         return
     run.touched |= part.touched
     run.ledger |= part.ledger
@@ -266,7 +267,8 @@ def _rule_of(error: Exception) -> str:
     return str(error).split("\n")[0].split("DETAIL")[0].strip()
 
 
-def _follow_up(run: Run) -> None:
+def follow_up(run: Run) -> None:
+    """Bring the ledger in line and mark the accounts due whose facts changed."""
     if run.ledger:
         ledger.derive(run.ledger, recorded_at=run.now)
     mark_due(run.touched)
@@ -333,7 +335,7 @@ def _store_batch(record: Import, mapping: Mapping, batch: _Batch) -> Counts:
                     **{name: getattr(record, name) for name in OUTCOMES}, details=dict(record.details)
                 )
                 run = _apply(batch.rows, record, mapping)
-                _follow_up(run)
+                follow_up(run)
                 _note_rows(record, batch.rows)
                 ImportedAccount.objects.bulk_create(
                     [ImportedAccount(batch=record, account_id=pk) for pk in sorted(run.touched)],
@@ -418,7 +420,7 @@ def rehearse(
         _take_turn()
         for batch in _batches(layout, reader, mapping.kind, after_line=0, most_rows=most_rows):
             run_ = _apply(batch.rows, record, mapping)
-            _follow_up(run_)
+            follow_up(run_)
             _count(batch.rows, counts, run_)
             rejected += [
                 RowNote(

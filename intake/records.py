@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 from django.db import transaction
 
-from accounts import due, ledger
+from intake.importing import apply_or_halve, follow_up
 from intake.kinds import Kind
 from intake.kinds.base import Run, alive
 from intake.mapping import Parsed
@@ -93,10 +94,10 @@ def store(kind: Kind, records: Sequence[Any], *, source: str, now: datetime, as_
         own = _scan(record, "source", source)
         names = frozenset(row.values)
         batches.setdefault((own, _scan(record, "account_source", own), names), []).append(row)
-    touched: set[int] = set()
     with transaction.atomic():
         for (own, account_source, names), batch in batches.items():
-            run = Run(
+            new_run = partial(
+                Run,
                 source=own,
                 account_source=account_source,
                 as_of=as_of,
@@ -105,10 +106,10 @@ def store(kind: Kind, records: Sequence[Any], *, source: str, now: datetime, as_
                 mapped=names,
                 options={"custom": kind.custom_field} if kind.custom_field in names else {},
             )
-            kind.apply(alive(batch), run)
-            ledger.derive(run.ledger, recorded_at=now)
-            touched |= run.touched | run.ledger
-        due.mark_due(touched)
+            run = new_run()
+            if good := alive(batch):
+                apply_or_halve(kind, good, run, new_run)
+            follow_up(run)
     return [
         Outcome(
             state="rejected" if row.problem else row.outcome,
