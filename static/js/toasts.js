@@ -20,6 +20,7 @@ function show({ text, level = "info", undo = "" }) {
   toast.classList.add(`toast-${level}`);
   toast.dataset.toast = level;
   if (level === "bad") toast.setAttribute("role", "alert");
+  for (const icon of toast.querySelectorAll("[data-level]")) if (icon.dataset.level !== level) icon.remove();
   toast.querySelector("p").textContent = text;
   if (undo) {
     const button = document.createElement("button");

@@ -561,13 +561,18 @@ def breadcrumb(*parts: str) -> SafeString:
 
 @register.simple_tag
 def field(
-    bound: BoundField, label: str = "", hint: str = "", hide_label: bool = False, css: str = ""
+    bound: BoundField,
+    label: str = "",
+    hint: str = "",
+    hide_label: bool = False,
+    css: str = "",
+    placeholder: str | None = None,
 ) -> SafeString:
     """A form field with its label, hint and errors tied to it for screen readers."""
     widget = bound.field.widget
     is_check = isinstance(widget, CheckboxInput)
     is_choice = isinstance(widget, RadioSelect)
-    attributes: dict[str, Any] = {}
+    attributes: dict[str, Any] = {} if placeholder is None else {"placeholder": placeholder}
     if not is_choice:
         kind = (
             "form-check-input"
