@@ -23,10 +23,10 @@ from metrics.kpis.counting import (
     Rates,
     Tally,
     Term,
+    batched,
     count,
     counted_facts,
     in_micro,
-    batched,
     names_of_csms,
     rate_day,
     sees_everything,
@@ -109,16 +109,14 @@ class Answer:
     groups: Sequence[Group] = ()
     restated: bool = False
     target: Decimal | None = None
+    # percent, points, count, ratio, or the code of the currency that amounts are in.
+    unit: str
     computed_at: datetime
     data_as_of: datetime
 
     @property
     def value(self) -> Decimal | None:
         return self.figure.value
-
-    @property
-    def unit(self) -> str:
-        return self.kpi.unit_of(self.variant)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the answer as the API sends it: exact numbers as text, `end` excluded."""
@@ -135,7 +133,8 @@ class Answer:
             "group_by": self.question.group_by or None,
             "additive": self.kpi.is_additive,
             "groups": [
-                {"key": group.key, "label": group.label, **self._numbers(group.figure)} for group in self.groups
+                {"key": group.key, "label": group.label, **self._numbers(group.figure)}
+                for group in self.groups
             ],
             "known_at": self.question.known_at.isoformat() if self.question.known_at else None,
             "computed_at": self.computed_at.isoformat(),
@@ -171,7 +170,9 @@ def _figure(kpi: Kpi, variant: Variant, tally: Tally, period: Period, rates: Rat
                 lambda currency: rates.at(currency, period.last_day),
             )
     except MissingRateError:
-        return Figure(value=None, numerator=None, denominator=None, sample_size=None, reason="no_exchange_rate")
+        return Figure(
+            value=None, numerator=None, denominator=None, sample_size=None, reason="no_exchange_rate"
+        )
     counts = {name: number for name, number in every.items() if not name.startswith("_")}
     denominator = counts[variant.denominator] if variant.denominator else None
     sample = variant.sample or variant.denominator
@@ -208,10 +209,8 @@ def ask(question: Question) -> Answer:
 def ask_many(questions: Sequence[Question]) -> list[Answer]:
     """Answer many questions with few statements; the answers stand in the order of the questions."""
     terms: list[Term] = []
-    stored: dict[int, tuple[Figure, list[Group], datetime | None]] = {}
     for at, question in enumerate(questions):
         if question.known_at and not question.kpi.has_known_at:
-            stored[at] = _from_snapshot(question)
             continue
         group_by = "" if question.group_by in STEPS else question.group_by
         if not group_by or not question.kpi.is_additive:
@@ -221,60 +220,78 @@ def ask_many(questions: Sequence[Question]) -> list[Answer]:
         if question.known_at:
             terms += _terms(replace(question, known_at=None), (at, "now"))
     tallies = count(terms)
-    rates = Rates()
-    targets = dict(Target.objects.values_list("kpi", "value"))
     labels = _labels(questions, tallies)
+    targets = dict(Target.objects.values_list("kpi", "value"))
+    rates = Rates()
     answers = []
     for at, question in enumerate(questions):
-        kpi, variant = question.kpi, question.kpi.variant(question.variant)
-        groups: list[Group] = []
-        restated = False
-        as_of: datetime | None = question.known_at or question.now
-        if at in stored:
-            figure, groups, as_of = stored[at]
-        else:
-            by_group = tallies.get((at, "groups"), {})
-            total = Tally()
-            for tally in (tallies[(at, "total")] if (at, "total") in tallies else by_group).values():
-                total.add(tally)
-            figure = _figure(kpi, variant, total, question.period, rates)
-            for key in sorted(by_group, key=lambda key: (not key, labels.get((question.group_by, key), key))):
-                group_figure = _figure(kpi, variant, by_group[key], question.period, rates)
-                if not group_figure.reason and not any(by_group[key].amounts.values()):
-                    continue
-                label = labels.get((question.group_by, key), key) if key else NOBODY
-                groups.append(Group(key=key, label=label, figure=group_figure))
-            restated = figure.is_corrected
-            if question.known_at:
-                now = Tally()
-                for tally in tallies[(at, "now")].values():
-                    now.add(tally)
-                other = _figure(kpi, variant, now, question.period, rates)
-                restated = (figure.value, figure.numerator, figure.denominator) != (
-                    other.value,
-                    other.numerator,
-                    other.denominator,
-                )
-            if question.group_by in STEPS:
-                steps = series(replace(question, group_by=""), cast(Step, question.group_by))
-                groups = [
-                    Group(key=step.question.period.start.isoformat(), label=label, figure=step.figure)
-                    for step, label in zip(steps, step_labels(steps, question.group_by), strict=True)
-                ]
-        answers.append(
-            Answer(
-                question=question,
-                kpi=kpi,
-                variant=variant,
-                figure=figure,
-                groups=groups,
-                restated=restated,
-                target=targets.get(kpi.slug),
-                computed_at=question.now,
-                data_as_of=as_of or question.now,
-            )
-        )
+        if question.known_at and not question.kpi.has_known_at:
+            answers.append(_from_snapshot(question, targets))
+            continue
+        counted = {of: tallies.get((at, of), {}) for of in ("total", "groups", "now")}
+        answers.append(_answer(question, counted, labels=labels, rates=rates, targets=targets))
     return answers
+
+
+def _added_up(tallies: Iterable[Tally]) -> Tally:
+    total = Tally()
+    for tally in tallies:
+        total.add(tally)
+    return total
+
+
+def _answer(
+    question: Question,
+    counted: Mapping[str, Mapping[str, Tally]],
+    *,
+    labels: Mapping[tuple[str, str], str],
+    rates: Rates,
+    targets: Mapping[str, Decimal | None],
+) -> Answer:
+    kpi, variant, period = question.kpi, question.kpi.variant(question.variant), question.period
+    total = _added_up((counted["total"] or counted["groups"]).values())
+    rates = _suited_rates(kpi, variant, total, rates)
+    figure = _figure(kpi, variant, total, period, rates)
+    restated = figure.is_corrected
+    if question.known_at:
+        now = _figure(kpi, variant, _added_up(counted["now"].values()), period, rates)
+        restated = (figure.value, figure.numerator, figure.denominator) != (
+            now.value,
+            now.numerator,
+            now.denominator,
+        )
+    groups = [
+        Group(
+            key=key,
+            label=labels.get((question.group_by, key), key) if key else NOBODY,
+            figure=_figure(kpi, variant, tally, period, rates),
+        )
+        for key, tally in counted["groups"].items()
+        if tally.amounts
+    ]
+    groups.sort(key=lambda group: (not group.key, group.label.casefold(), group.key))
+    if question.group_by in STEPS:
+        steps = series(question, cast(Step, question.group_by))
+        groups = [
+            Group(key=step.question.period.start.isoformat(), label=label, figure=step.figure)
+            for step, label in zip(steps, step_labels(steps, question.group_by), strict=True)
+        ]
+    return Answer(
+        question=question,
+        kpi=kpi,
+        variant=variant,
+        figure=figure,
+        groups=groups,
+        restated=restated,
+        target=targets.get(kpi.slug),
+        unit=kpi.unit_of(variant, rates.currency),
+        computed_at=question.now,
+        data_as_of=question.known_at or question.now,
+    )
+
+
+def _suited_rates(kpi: Kpi, variant: Variant, total: Tally, rates: Rates) -> Rates:
+    return rates if kpi.is_exchanged_by_database else rates.suited_to(total.currencies(variant.parts))
 
 
 def _labels(
@@ -292,46 +309,55 @@ def _labels(
     return found
 
 
-def _from_snapshot(question: Question) -> tuple[Figure, list[Group], datetime | None]:
+def _from_snapshot(question: Question, targets: Mapping[str, Decimal | None]) -> Answer:
     """Answer from what was stored by then: these facts keep no second clock."""
-
-    def missing(reason: str) -> tuple[Figure, list[Group], None]:
-        empty = Figure(value=None, numerator=None, denominator=None, sample_size=None, reason=reason)
-        return empty, [], None
-
-    if question.filters.are_set or not sees_everything(question.user):
-        return missing("not_stored_for_this_selection")
-    variant = question.kpi.variant(question.variant)
-    rows = list(
-        KpiSnapshot.objects.filter(
-            kpi=question.slug,
-            variant=variant.slug,
-            starts_on=question.period.start,
-            ends_on=question.period.last_day,
-            computed_at__lte=question.known_at,
-            group_by__in={"", question.group_by},
+    kpi, variant = question.kpi, question.kpi.variant(question.variant)
+    found: list[KpiSnapshot] = []
+    reason = "not_stored_for_this_selection"
+    if sees_everything(question.user) and not question.filters.are_set:
+        reason = "not_stored_by_then"
+        found = list(
+            KpiSnapshot.objects.filter(
+                kpi=kpi.slug,
+                variant=variant.slug,
+                starts_on=question.period.start,
+                ends_on=question.period.last_day,
+                computed_at__lte=question.known_at,
+                group_by__in={"", question.group_by},
+            )
         )
+    totals = [row for row in found if not row.group_by]
+    if not totals:
+        found = []
+    grouped = [row for row in found if row.group_by]
+    names = names_of_csms(row.group for row in grouped) if question.group_by == "csm" else {}
+    empty = Figure(value=None, numerator=None, denominator=None, sample_size=None, reason=reason)
+    return Answer(
+        question=question,
+        kpi=kpi,
+        variant=variant,
+        figure=_stored_figure(totals[0]) if totals else empty,
+        groups=[
+            Group(
+                key=row.group, label=names.get(row.group, row.group) or NOBODY, figure=_stored_figure(row)
+            )
+            for row in grouped
+        ],
+        target=targets.get(kpi.slug),
+        unit=totals[0].unit if totals else kpi.unit_of(variant),
+        computed_at=question.now,
+        data_as_of=totals[0].computed_at if totals else question.now,
     )
 
-    def figure(row: KpiSnapshot) -> Figure:
-        return Figure(
-            value=row.value,
-            numerator=row.numerator,
-            denominator=row.denominator,
-            sample_size=row.sample_size,
-            reason=row.reason,
-        )
 
-    totals = [row for row in rows if not row.group_by]
-    if not totals:
-        return missing("not_stored_by_then")
-    names = names_of_csms(row.group for row in rows) if question.group_by == "csm" else {}
-    groups = [
-        Group(key=row.group, label=names.get(row.group, row.group) or NOBODY, figure=figure(row))
-        for row in rows
-        if row.group_by and row.group_by == question.group_by
-    ]
-    return figure(totals[0]), groups, totals[0].computed_at
+def _stored_figure(row: KpiSnapshot) -> Figure:
+    return Figure(
+        value=row.value,
+        numerator=row.numerator,
+        denominator=row.denominator,
+        sample_size=row.sample_size,
+        reason=row.reason,
+    )
 
 
 # --- Over time ------------------------------------------------------------------------
@@ -345,7 +371,9 @@ def series(question: Question, step: Step) -> list[Answer]:
     for period in question.period.steps(step):
         periods.append(period)
         if len(periods) > MOST_STEPS:
-            raise KpiError("step", f"That makes more than {MOST_STEPS} steps; take longer ones or fewer days.")
+            raise KpiError(
+                "step", f"That makes more than {MOST_STEPS} steps; take longer ones or fewer days."
+            )
     return ask_many([replace(question, period=period, group_by="") for period in periods])
 
 
@@ -382,7 +410,11 @@ class Rows(Sequence[dict[str, Any]]):
         names = {"numerator": self.variant.numerator, "denominator": self.variant.denominator}
         name = names.get(part_name, part_name)
         if not name or name not in self.variant.count_names:
-            known = ["numerator", *(["denominator"] if self.variant.denominator else []), *self.variant.count_names]
+            known = [
+                "numerator",
+                *(["denominator"] if self.variant.denominator else []),
+                *self.variant.count_names,
+            ]
             raise KpiError("part", f"A part is one of {', '.join(dict.fromkeys(known))}, not {part_name!r}.")
         if question.known_at and not question.kpi.has_known_at:
             raise KpiError("known_at", "The rows of that time are not kept, only their counts.")
@@ -390,8 +422,17 @@ class Rows(Sequence[dict[str, Any]]):
         self.part: Part = self.variant.part_of(name)
         self.amount = self.part.amounts[name]
         self.columns = list(self.part.columns)
-        self._rates = Rates()
+        self._suited: Rates | None = None
         self._count: int | None = None
+
+    @property
+    def _rates(self) -> Rates:
+        """Return the rates that the total is exchanged at, which the whole selection decides."""
+        if self._suited is None:
+            tallies = count(_terms(self.question, "total"))["total"]
+            total = _added_up(tallies.values())
+            self._suited = _suited_rates(self.question.kpi, self.variant, total, Rates())
+        return self._suited
 
     @property
     def queryset(self) -> QuerySet[Any, Any]:
@@ -462,7 +503,9 @@ class Rows(Sequence[dict[str, Any]]):
             found["currency"] = row["kpi_currency"]
             found["amount_in_currency"] = amount
             try:
-                amount *= self._rates.at(row["kpi_currency"], rate_day(self.part, self.question.period, month))
+                amount *= self._rates.at(
+                    row["kpi_currency"], rate_day(self.part, self.question.period, month)
+                )
             except MissingRateError:
                 amount = None  # type: ignore[assignment]
         found["amount"] = amount
@@ -475,4 +518,3 @@ def rows(question: Question, part: str = "numerator") -> Rows:
     Their amounts add up to exactly the count.
     """
     return Rows(question, part)
-

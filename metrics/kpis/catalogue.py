@@ -6,6 +6,5 @@ from metrics.kpis import adoption, customers, revenue, support, voice
 from metrics.kpis.definition import Kpi
 
 KPIS: dict[str, Kpi] = {
-    kpi.slug: kpi
-    for kpi in (*customers.KPIS, *revenue.KPIS, *voice.KPIS, *support.KPIS, *adoption.KPIS)
+    kpi.slug: kpi for kpi in (*customers.KPIS, *revenue.KPIS, *voice.KPIS, *support.KPIS, *adoption.KPIS)
 }

@@ -104,18 +104,14 @@ def _with_dimension(facts: QuerySet[Any], part: Part, dimension: str, period: Pe
     alias = f"kpi_join_{dimension}"
     if dimension == "csm":
         day = {"start": period.start, "end": period.last_day}.get(part.csm_on, part.csm_on)  # type: ignore[call-overload]
-        facts = facts.annotate(
-            **{alias: _in_force(f"{prefix}assignments", day, kind=Assignment.Kind.CSM)}
-        )
+        facts = facts.annotate(**{alias: _in_force(f"{prefix}assignments", day, kind=Assignment.Kind.CSM)})
         column = F(f"{alias}__user_id")
     else:
         facts = facts.annotate(**{alias: _in_force(f"{prefix}traits", period.last_day, kind=dimension)})
         column = F(f"{alias}__value")
     group: Combinable = Coalesce(Cast(column, CharField()), Value(""), output_field=CharField())
     if part.anonymous:
-        group = Case(
-            When(**{part.anonymous: True}, then=Value("")), default=group, output_field=CharField()
-        )
+        group = Case(When(**{part.anonymous: True}, then=Value("")), default=group, output_field=CharField())
     return facts.annotate(**{f"kpi_{dimension}": group})
 
 
@@ -198,22 +194,37 @@ class Term:
 
 
 class Rates:
-    """Exchange rates to the reporting currency; read once, and only when another currency turns up."""
+    """Exchange rates to one currency; read once, and only when another currency turns up."""
 
-    def __init__(self) -> None:
+    def __init__(self, currency: str = "") -> None:
+        self.currency = currency or settings.REPORTING_CURRENCY
         self._rows: dict[str, list[tuple[date, Decimal]]] | None = None
 
-    def at(self, currency: str, day: date) -> Decimal:
-        if currency == settings.REPORTING_CURRENCY:
-            return Decimal(1)
+    def _known(self, currency: str) -> list[tuple[date, Decimal]]:
         if self._rows is None:
             self._rows = defaultdict(list)
             for row in ExchangeRate.objects.order_by("currency", "starts_on"):
                 self._rows[row.currency].append((row.starts_on, row.rate))
-        found = [rate for starts_on, rate in self._rows.get(currency, []) if starts_on <= day]
+        return self._rows.get(currency, [])
+
+    def at(self, currency: str, day: date) -> Decimal:
+        if currency == self.currency:
+            return Decimal(1)
+        found = [rate for starts_on, rate in self._known(currency) if starts_on <= day]
         if not found:
             raise MissingRateError(currency)
         return found[-1]
+
+    def suited_to(self, currencies: set[str]) -> Rates:
+        """Return rates to the reporting currency, or to the only currency there is if that has no rate.
+
+        Somebody whose books are all in one currency gets their figures in it without setting anything.
+        """
+        if len(currencies) == 1:
+            (only,) = currencies
+            if only != self.currency and not self._known(only):
+                return Rates(only)
+        return self
 
 
 def rate_day(part: Part, period: Period, month: int) -> date:
@@ -266,13 +277,15 @@ class Tally:
                     found[name] = dict(cells)
         return found
 
+    def currencies(self, parts: Sequence[Part]) -> set[str]:
+        """Return the currencies of the money that was counted."""
+        found = self.by_currency(parts).values()
+        return {currency for amounts in found for currency, amount in amounts.items() if amount}
+
     def scales(self, part: Part) -> set[str]:
         """Return the scales of what was counted."""
         return {
-            unit
-            for name in part.amounts
-            for (unit, _), value in self.amounts.get(name, {}).items()
-            if value
+            unit for name in part.amounts for (unit, _), value in self.amounts.get(name, {}).items() if value
         }
 
 

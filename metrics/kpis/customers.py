@@ -136,9 +136,7 @@ CUSTOMER_CHURN_RATE = Kpi(
             numerator="lost",
             denominator="customers_at_start",
             calculate=cohort_churn_rate,
-            interval=lambda counts: wilson_interval(
-                part=counts["lost"], whole=counts["customers_at_start"]
-            ),
+            interval=lambda counts: wilson_interval(part=counts["lost"], whole=counts["customers_at_start"]),
             reason=NO_CUSTOMERS,
         ),
         Variant(
@@ -184,9 +182,7 @@ CUSTOMER_RETENTION_RATE = Kpi(
             numerator="kept",
             denominator="customers_at_start",
             calculate=customer_retention_rate,
-            interval=lambda counts: wilson_interval(
-                part=counts["kept"], whole=counts["customers_at_start"]
-            ),
+            interval=lambda counts: wilson_interval(part=counts["kept"], whole=counts["customers_at_start"]),
             reason=NO_CUSTOMERS,
         ),
     ),

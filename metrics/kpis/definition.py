@@ -177,9 +177,13 @@ class Kpi:
     is_additive: bool = True
     # False where facts keep no second clock: `known_at` is answered from the stored value.
     has_known_at: bool = True
+    # True where the database exchanges amounts row by row: then only to the reporting currency.
+    is_exchanged_by_database: bool = False
     benchmark: tuple[Decimal, Decimal] | None = None
     # Further counts worked out from the counts: exchange effects, transfers.
-    derive: Callable[[Counts, Mapping[str, Mapping[str, Decimal]], Callable[[str], Decimal]], Counts] | None = None
+    derive: (
+        Callable[[Counts, Mapping[str, Mapping[str, Decimal]], Callable[[str], Decimal]], Counts] | None
+    ) = None
 
     @property
     def direction(self) -> str:
@@ -199,9 +203,9 @@ class Kpi:
         hint = f"it has {known}." if known else "it has none."
         raise KpiError("variant", f"{self.slug} has no variant {slug!r}; {hint}")
 
-    def unit_of(self, variant: Variant) -> str:
+    def unit_of(self, variant: Variant, currency: str = "") -> str:
         unit = variant.unit or self.unit
-        return settings.REPORTING_CURRENCY if unit == "money" else unit
+        return (currency or settings.REPORTING_CURRENCY) if unit == "money" else unit
 
     def places(self, variant: Variant) -> int:
         """Decimals that are always written: two for money."""

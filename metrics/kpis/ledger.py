@@ -66,9 +66,7 @@ def lost(*kinds: str) -> Amount:
 
 def _delta_of(kinds: Iterable[str], amount: Any) -> Case:
     field = DecimalField(max_digits=30, decimal_places=6)
-    return Case(
-        When(kind__in=list(kinds), then=amount), default=Value(Decimal(0)), output_field=field
-    )
+    return Case(When(kind__in=list(kinds), then=amount), default=Value(Decimal(0)), output_field=field)
 
 
 def number_of(*kinds: str) -> Amount:
@@ -147,9 +145,7 @@ def paying_customers(name: str, at: Boundary) -> Part:
 def cohort_balance(name: str, at: Boundary) -> Part:
     """Return the revenue, at a boundary and the start's exchange rates, of the customers at the start."""
     return Part(
-        facts=lambda scope: _state(scope, at).filter(
-            account__in=accounts_that_are_customers(scope, "start")
-        ),
+        facts=lambda scope: _state(scope, at).filter(account__in=accounts_that_are_customers(scope, "start")),
         amounts={name: money("delta"), **CORRECTIONS},
         csm_on="start",
         currency="currency",

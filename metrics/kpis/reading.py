@@ -34,7 +34,9 @@ def read_question(slug: str, given: Mapping[str, Any], *, user: Any, now: dateti
     `known_at` may be a day, which means its end. A CSM is named by id or e-mail address.
     """
     now = now or timezone.now()
-    texts = {name: _text(name, given.get(name)) for name in (*_NAMES, "start", "end", "known_at", "csm", "account")}
+    texts = {
+        name: _text(name, given.get(name)) for name in (*_NAMES, "start", "end", "known_at", "csm", "account")
+    }
     question = Question(
         slug,
         _period(_day("start", texts["start"]), _day("end", texts["end"]), day_of(now)),
@@ -93,7 +95,9 @@ def _period(start: date | None, end: date | None, today: date) -> Period:
     except PeriodError as error:
         raise KpiError(error.field, error.message) from None
     except (OverflowError, ValueError):
-        raise KpiError("start" if end is None else "end", "That date is out of the calendar's range.") from None
+        raise KpiError(
+            "start" if end is None else "end", "That date is out of the calendar's range."
+        ) from None
 
 
 def _moment(field: str, text: str) -> datetime | None:
@@ -105,7 +109,9 @@ def _moment(field: str, text: str) -> datetime | None:
         # In a query string an unescaped plus sign of a time zone arrives as a space.
         moment = parse_datetime(text) or parse_datetime(text.replace(" ", "+"))
         if moment is None:
-            raise KpiError(field, f"{text!r} is neither a day (2026-01-31) nor a moment (2026-01-31T12:00:00Z).")
+            raise KpiError(
+                field, f"{text!r} is neither a day (2026-01-31) nor a moment (2026-01-31T12:00:00Z)."
+            )
         if timezone.is_naive(moment):
             moment = timezone.make_aware(moment, timezone.get_default_timezone())
         return moment.astimezone(timezone.get_default_timezone())

@@ -135,9 +135,7 @@ ARPA = Kpi(
 )
 
 
-def _movement_kpi(
-    slug: str, label: str, *, kind: str, is_loss: bool, definition: str, formula: str
-) -> Kpi:
+def _movement_kpi(slug: str, label: str, *, kind: str, is_loss: bool, definition: str, formula: str) -> Kpi:
     count = slug.removesuffix("_mrr")
     amount = ledger.lost(kind) if is_loss else ledger.gained(kind)
     return Kpi(
@@ -274,6 +272,7 @@ GRR = Kpi(
         "What the customers at the start of the period still pay at its end, growth left out: each account "
         "counts with the lesser of both. Exchange rates stand still. Never above 100 %."
     ),
+    is_exchanged_by_database=True,
     variants=(
         Variant(
             parts=(
@@ -396,7 +395,12 @@ INVOICED_REVENUE = Kpi(
                     csm_on=F("day"),
                     currency="currency",
                     rate_on="day",
-                    columns={"day": "day", "description": "description", "supplier": "supplier", "line": "pk"},
+                    columns={
+                        "day": "day",
+                        "description": "description",
+                        "supplier": "supplier",
+                        "line": "pk",
+                    },
                 ),
             ),
             numerator="invoiced",

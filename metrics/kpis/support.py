@@ -40,9 +40,7 @@ def _judged(scope: Scope) -> QuerySet[Any]:
     if scope.known_at is not None:
         # Copies on the ticket speak of today; then we knew of a resolution only once it was recorded.
         is_known &= Q(resolution_recorded_at__isnull=True) | Q(resolution_recorded_at__lte=scope.known_at)
-    one_reply = Q(
-        source__fcr_rule=TicketSource.FcrRule.REPLIES, agent_replies__lte=1, customer_replies=0
-    )
+    one_reply = Q(source__fcr_rule=TicketSource.FcrRule.REPLIES, agent_replies__lte=1, customer_replies=0)
     one_agent = Q(source__fcr_rule=TicketSource.FcrRule.NO_REASSIGNMENT_NO_REOPEN, reassignment_count=0)
     is_settled = Q(settles_at__lte=scope.as_of)
     return (

@@ -38,6 +38,7 @@ class KpiSnapshot(models.Model):
     denominator = models.DecimalField(max_digits=28, decimal_places=10, null=True)
     sample_size = models.BigIntegerField(null=True)
     reason = models.CharField(max_length=40, blank=True, help_text="Why there is no value.")
+    unit = models.CharField(max_length=10, blank=True, help_text="percent, points, count, ratio or a currency code.")
     computed_at = models.DateTimeField()
 
     objects = KpiSnapshotQuerySet.as_manager()
