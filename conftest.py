@@ -47,6 +47,7 @@ def own_runtime_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     are hashed quickly. A test about either sets it back with the `settings` fixture.
     """
     folder = tmp_path_factory.mktemp("var")
+    (folder / "static").mkdir()
     with override_settings(
         VAR_DIR=folder,
         MEDIA_ROOT=folder / "files",

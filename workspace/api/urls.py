@@ -1,13 +1,20 @@
 """The addresses of the API, version 1."""
 
+from csp.decorators import csp_update
 from django.urls import path
-from drf_spectacular.views import SpectacularAPIView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.routers import SimpleRouter
 
 from workspace.api.problems import not_found
-from workspace.api.views import customers
+from workspace.api.views import customers, kpis
 
 app_name = "api"
+
+# Swagger's own page writes styles into elements; only there are they allowed.
+docs = csp_update({"style-src": ["'unsafe-inline'"]})(
+    SpectacularSwaggerSplitView.as_view(url_name="api:schema", authentication_classes=[SessionAuthentication])
+)
 
 router = SimpleRouter()
 router.register("accounts", customers.AccountViewSet, basename="account")
@@ -16,6 +23,11 @@ router.register("subscriptions", customers.SubscriptionViewSet, basename="subscr
 
 urlpatterns = [
     *router.urls,
+    path("kpis/", kpis.KpiCatalogueView.as_view(), name="kpi-list"),
+    path("kpis/<slug:slug>/", kpis.KpiView.as_view(), name="kpi-detail"),
+    path("kpis/<slug:slug>/series/", kpis.KpiSeriesView.as_view(), name="kpi-series"),
+    path("kpis/<slug:slug>/rows/", kpis.KpiRowsView.as_view(), name="kpi-rows"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", docs, name="docs"),
     path("<path:rest>", not_found),
 ]

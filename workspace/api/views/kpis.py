@@ -1,0 +1,252 @@
+"""The numbers: catalogue, value, series and the rows behind a count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, cast
+
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
+from rest_framework.views import APIView
+
+from csplatform.periods import Step
+from metrics.calculations import exact_text
+from metrics.kpis import KPIS, STEPS, Kpi, KpiError, ask, read_question, rows, series
+from metrics.models import Target
+from workspace.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
+from workspace.api.problems import FieldError
+from workspace.api.reading import refuse_unknown_parameters
+
+QUESTION = {
+    "start",
+    "end",
+    "variant",
+    "known_at",
+    "csm",
+    "segment",
+    "plan",
+    "lifecycle_stage",
+    "account",
+    "format",
+}
+
+_DATE = {"type": "string", "format": "date"}
+_PARAMETERS = [
+    OpenApiParameter("start", {**_DATE}, description="First day that counts; this month's first by default."),
+    OpenApiParameter("end", {**_DATE}, description="First day that no longer counts; tomorrow by default."),
+    OpenApiParameter("variant", str, description="One of the KPI's variants."),
+    OpenApiParameter("known_at", str, description="A day or a moment: what we would have said then."),
+    OpenApiParameter("csm", str, description="Id or e-mail address of a user."),
+    OpenApiParameter("segment", str),
+    OpenApiParameter("plan", str, description="Code of a plan."),
+    OpenApiParameter("lifecycle_stage", str),
+    OpenApiParameter("account", int),
+]
+_NUMBER = {"type": "string", "nullable": True, "description": "Exact decimal."}
+_FIGURE: dict[str, Any] = {
+    "value": _NUMBER,
+    "numerator": _NUMBER,
+    "denominator": _NUMBER,
+    "sample_size": {"type": "integer", "nullable": True},
+    "interval": {
+        "type": "object",
+        "nullable": True,
+        "properties": {name: {"type": "string"} for name in ("low", "high", "level")},
+    },
+    "small_sample": {"type": "boolean"},
+    "reason": {"type": "string", "nullable": True, "description": "Why there is no value."},
+    "counts": {"type": "object", "additionalProperties": _NUMBER},
+}
+_ANSWER: dict[str, Any] = {
+    "type": "object",
+    "required": ["kpi", "version", "period", "value", "unit", "groups", "computed_at", "data_as_of"],
+    "properties": {
+        "kpi": {"type": "string"},
+        "version": {"type": "integer"},
+        "variant": {"type": "string", "nullable": True},
+        "period": {"type": "object", "properties": {"start": _DATE, "end": _DATE}},
+        **_FIGURE,
+        "unit": {"type": "string"},
+        "restated": {"type": "boolean"},
+        "target": _NUMBER,
+        "group_by": {"type": "string", "nullable": True},
+        "additive": {"type": "boolean"},
+        "groups": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"key": {"type": "string"}, "label": {"type": "string"}, **_FIGURE},
+            },
+        },
+        "known_at": {"type": "string", "format": "date-time", "nullable": True},
+        "computed_at": {"type": "string", "format": "date-time"},
+        "data_as_of": {"type": "string", "format": "date-time"},
+    },
+}
+
+
+@contextmanager
+def fields_named() -> Iterator[None]:
+    """Turn what a KPI cannot be asked into a 400 that names the field; an unknown KPI is a 404."""
+    try:
+        yield
+    except KpiError as error:
+        if error.field == "kpi":
+            raise NotFound(error.message) from error
+        raise FieldError((error.field, "invalid", error.message)) from error
+
+
+def described(kpi: Kpi, target: Decimal | None) -> dict[str, Any]:
+    """Return what the catalogue says of a KPI."""
+    low, high = kpi.benchmark or (None, None)
+    return {
+        "slug": kpi.slug,
+        "label": kpi.label,
+        "theme": kpi.theme,
+        "unit": kpi.unit_of(kpi.default),
+        "direction": kpi.direction,
+        "definition": kpi.definition,
+        "formula": kpi.default.formula_text,
+        "source": kpi.default.source_text,
+        "version": kpi.version,
+        "variants": [
+            {
+                "slug": variant.slug,
+                "label": variant.label,
+                "unit": kpi.unit_of(variant),
+                "formula": variant.formula_text,
+                "source": variant.source_text,
+            }
+            for variant in kpi.variants
+        ],
+        "groups": list(kpi.groups),
+        "additive": kpi.is_additive,
+        "target": exact_text(target),
+        "benchmark": {"low": exact_text(low), "high": exact_text(high)} if kpi.benchmark else None,
+    }
+
+
+_TEXT = {"type": "string"}
+_DESCRIBED = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(
+            ("slug", "label", "theme", "unit", "direction", "definition", "formula", "source"), _TEXT
+        ),
+        "version": {"type": "integer"},
+        "variants": {"type": "array", "items": {"type": "object", "additionalProperties": _TEXT}},
+        "groups": {"type": "array", "items": _TEXT},
+        "additive": {"type": "boolean"},
+        "target": _NUMBER,
+        "benchmark": {"type": "object", "nullable": True, "additionalProperties": _TEXT},
+    },
+}
+
+
+class KpiCatalogueView(APIView):
+    @extend_schema(
+        operation_id="kpis_list",
+        responses=OpenApiResponse(
+            {"type": "object", "properties": {"results": {"type": "array", "items": _DESCRIBED}}}
+        ),
+    )
+    def get(self, request: Request) -> Response:
+        """Every KPI: what it means, how it is worked out, by what it can be grouped."""
+        refuse_unknown_parameters(request, {"format"})
+        targets = dict(Target.objects.values_list("kpi", "value"))
+        return Response({"results": [described(kpi, targets.get(kpi.slug)) for kpi in KPIS.values()]})
+
+
+class KpiView(APIView):
+    @extend_schema(
+        operation_id="kpis_retrieve",
+        parameters=[*_PARAMETERS, OpenApiParameter("group_by", str)],
+        responses=OpenApiResponse(_ANSWER),
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """One number for a period, with its counts, its interval and its groups."""
+        refuse_unknown_parameters(request, QUESTION | {"group_by"})
+        with fields_named():
+            return Response(ask(read_question(slug, request.query_params, user=request.user)).as_dict())
+
+
+class KpiSeriesView(APIView):
+    @extend_schema(
+        operation_id="kpis_series",
+        parameters=[*_PARAMETERS, OpenApiParameter("step", str, enum=STEPS)],
+        responses=OpenApiResponse(
+            {"type": "object", "properties": {"results": {"type": "array", "items": _ANSWER}}}
+        ),
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """The number for each day, week, month … of the period."""
+        refuse_unknown_parameters(request, QUESTION | {"step"})
+        with fields_named():
+            question = read_question(slug, request.query_params, user=request.user)
+            step = cast(Step, request.query_params.get("step", "month"))
+            return Response({"results": [answer.as_dict() for answer in series(question, step)]})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return exact_text(value)
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    return value
+
+
+class KpiRowsView(APIView):
+    @extend_schema(
+        operation_id="kpis_rows",
+        parameters=[
+            *_PARAMETERS,
+            OpenApiParameter("part", str, description="numerator, denominator, or one of the counts."),
+            OpenApiParameter("limit", int),
+            OpenApiParameter("cursor", str),
+        ],
+        responses=OpenApiResponse(
+            {
+                "type": "object",
+                "properties": {
+                    "part": _TEXT,
+                    "count": {"type": "integer"},
+                    "results": {"type": "array", "items": {"type": "object", "additionalProperties": {}}},
+                    "next": {"type": "string", "format": "uri", "nullable": True},
+                    "previous": {"type": "string", "format": "uri", "nullable": True},
+                },
+            }
+        ),
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """The rows that were counted; their amounts add up to exactly the part."""
+        refuse_unknown_parameters(request, QUESTION | {"part", "limit", "cursor"})
+        at = _whole(request, "cursor", 0, 0, 10**12)
+        limit = _whole(request, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+        with fields_named():
+            question = read_question(slug, request.query_params, user=request.user)
+            found = rows(question, request.query_params.get("part", "numerator"))
+            page = found[at : at + limit]
+            count = len(found)
+        url = request.build_absolute_uri()
+        return Response(
+            {
+                "part": found.name,
+                "count": count,
+                "results": [{name: _plain(value) for name, value in row.items()} for row in page],
+                "next": replace_query_param(url, "cursor", at + limit) if at + limit < count else None,
+                "previous": replace_query_param(url, "cursor", max(at - limit, 0)) if at else None,
+            }
+        )
+
+
+def _whole(request: Request, name: str, default: int, low: int, high: int) -> int:
+    text = request.query_params.get(name, "") or str(default)
+    if not (text.isascii() and text.isdigit() and len(text) <= 13 and low <= int(text) <= high):
+        raise FieldError((name, "invalid", f"Write a whole number from {low} to {high}."))
+    return int(text)

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from accounts.models import Account
+from accounts.tests.factories import make_account, make_user, subscribe
+from metrics.kpis import KPIS
+from team.models import User
+from workspace.tests.test_api_customers import Caller, as_user, assert_problem
+
+pytestmark = pytest.mark.django_db
+
+MARCH = {"start": "2026-03-01", "end": "2026-04-01"}
+
+
+@pytest.fixture
+def ada(db) -> User:
+    return make_user("Ada")
+
+
+@pytest.fixture
+def caller(ada) -> Caller:
+    """Ada: Acme pays 100, Globex left in March; Grace has Initech with 1,000."""
+    subscribe(make_account("Acme", csm=ada), 100, date(2026, 1, 1))
+    subscribe(make_account("Globex", csm=ada), 50, date(2026, 1, 1), date(2026, 3, 9))
+    subscribe(make_account("Initech", csm=make_user("Grace")), 1_000, date(2026, 1, 1))
+    return as_user(ada)
+
+
+def test_the_catalogue_explains_every_kpi(caller):
+    found = caller.get("/api/v1/kpis/").json()["results"]
+    assert [entry["slug"] for entry in found] == list(KPIS)
+    assert all(entry["definition"] and entry["formula"] and entry["source"] for entry in found)
+
+
+def test_churn_counts_only_the_callers_customers(caller):
+    body = caller.get("/api/v1/kpis/customer_churn_rate/", **MARCH).json()
+    assert (body["value"], body["numerator"], body["denominator"]) == ("50", "1", "2")
+    assert body["period"] == {"start": "2026-03-01", "end": "2026-04-01"}
+    assert body["small_sample"] is True
+
+
+def test_undefined_is_null_with_a_reason(caller):
+    body = caller.get("/api/v1/kpis/customer_churn_rate/", start="2020-01-01", end="2020-02-01").json()
+    assert (body["value"], body["reason"]) == (None, "no_customers_at_start")
+
+
+def test_the_rows_add_up_to_the_number(caller):
+    number = caller.get("/api/v1/kpis/mrr/", **MARCH).json()["value"]
+    body = caller.get("/api/v1/kpis/mrr/rows/", **MARCH).json()
+    assert sum(Decimal(row["amount"]) for row in body["results"]) == Decimal(number) == 100
+    assert [row["account"]["name"] for row in body["results"]] == ["Acme"]
+
+
+def test_rows_are_paged_by_cursor(caller):
+    first = caller.get(
+        "/api/v1/kpis/customer_churn_rate/rows/", part="denominator", limit="1", **MARCH
+    ).json()
+    second = caller.client.get(first["next"]).json()
+    assert first["count"] == 2
+    assert [page["results"][0]["account"]["name"] for page in (first, second)] == ["Acme", "Globex"]
+    assert (first["previous"], second["next"]) == (None, None)
+
+
+def test_a_series_has_a_value_for_every_month(caller):
+    body = caller.get("/api/v1/kpis/mrr/series/", start="2026-01-01", end="2026-04-01", step="month").json()
+    assert [answer["value"] for answer in body["results"]] == ["150.00", "150.00", "100.00"]
+
+
+def test_groups_carry_their_counts(caller):
+    Account.objects.filter(name="Acme").update(segment="smb")
+    body = caller.get("/api/v1/kpis/mrr/", group_by="csm", **MARCH).json()
+    assert [(group["label"], group["value"]) for group in body["groups"]] == [("Ada", "100.00")]
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "field"),
+    [
+        ("mrr/", {"start": "2026-04-01", "end": "2026-03-01"}, "end"),
+        ("mrr/", {"start": "yesterday"}, "start"),
+        ("mrr/", {"start": "0001-01-01", "end": "9999-12-31"}, "start"),
+        ("mrr/", {"start": "1900-01-01", "end": "2150-01-01"}, "end"),
+        ("mrr/", {"variant": "wide"}, "variant"),
+        ("mrr/", {"group_by": "colour"}, "group_by"),
+        ("mrr/", {"known_at": "soon"}, "known_at"),
+        ("mrr/", {"csm": "nobody@example.com"}, "csm"),
+        ("mrr/", {"account": "²"}, "account"),
+        ("mrr/", {"segmnt": "smb"}, "segmnt"),
+        ("mrr/", {"segment": "a\x00"}, "segment"),
+        ("mrr/series/", {"step": "decade"}, "step"),
+        ("mrr/series/", {"start": "1990-01-01", "end": "2026-01-01", "step": "day"}, "step"),
+        ("mrr/rows/", {"part": "quarter"}, "part"),
+        ("mrr/rows/", {"limit": "1001"}, "limit"),
+        ("mrr/rows/", {"cursor": "-1"}, "cursor"),
+    ],
+)
+def test_a_bad_question_is_refused_with_the_field_named(caller, path, query, field):
+    assert_problem(caller.get(f"/api/v1/kpis/{path}", **query), 400, field)
+
+
+def test_an_unknown_kpi_is_not_there(caller):
+    assert_problem(caller.get("/api/v1/kpis/happiness/"), 404)
+
+
+@pytest.mark.parametrize("slug", KPIS)
+def test_every_kpi_answers_on_an_empty_installation(slug):
+    admin = as_user(make_user("Boss", role=User.Role.ADMIN))
+    assert admin.get(f"/api/v1/kpis/{slug}/").status_code == 200
+    assert admin.get(f"/api/v1/kpis/{slug}/rows/").json()["results"] == []
