@@ -396,7 +396,10 @@ LOGGING = {
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.JSONRenderer()
                 if LOG_FORMAT == "json"
-                else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0),
+                # Tracebacks without local variables: those hold keys and people's names.
+                else structlog.dev.ConsoleRenderer(
+                    colors=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+                ),
             ],
         }
     },
