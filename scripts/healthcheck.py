@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Ask this container's own web server whether it is alive (`/healthz`); exit 0 or 1. For docker-compose.yml."""
+"""Ask this container's own web server whether it is alive: exit 0 or 1. For docker-compose.yml."""
 
 from __future__ import annotations
 

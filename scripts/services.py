@@ -167,25 +167,14 @@ def postgres(folder: Path, programs: Path) -> Iterator[str]:
             "CREATE ROLE csplatform LOGIN CREATEDB",
             "CREATE DATABASE csplatform OWNER csplatform",
         ):
-            psql = [
-                programs / "psql",
-                "-q",
-                "-h",
-                "127.0.0.1",
-                "-p",
-                str(port),
-                "-U",
-                "postgres",
-                "-c",
-                statement,
-            ]
-            run_until_it_works(psql)
+            server_url = f"postgres://postgres@127.0.0.1:{port}/postgres"
+            run_until_it_works([str(programs / "psql"), "-q", "-d", server_url, "-c", statement])
         yield f"postgres://csplatform@127.0.0.1:{port}/csplatform"
     finally:
         stop(server, signal.SIGINT)
 
 
-def run_until_it_works(command: list[str | Path]) -> None:
+def run_until_it_works(command: list[str]) -> None:
     """Repeat a command while the server is still waking up."""
     deadline = time.monotonic() + STARTS_WITHIN_SECONDS
     while True:
