@@ -56,10 +56,11 @@ class Child:
 class Supervisor:
     """Start children, print what they say, restart those that die, stop them all on a signal."""
 
-    def __init__(self, *, cwd: Path, out: IO[str]) -> None:
+    def __init__(self, *, cwd: Path, out: IO[str], first_pause: float = 0.5) -> None:
         self.children: list[Child] = []
         self.cwd = cwd
         self.out = out
+        self.first_pause = first_pause
         self.stopping = False
         self._printing = threading.Lock()
 
@@ -124,7 +125,7 @@ class Supervisor:
                     f"{child.name} ended {child.failures} times right after its start (code {code});"
                     " its last lines say why."
                 )
-            pause = min(30.0, 0.5 * 2 ** (child.failures - 1))
+            pause = min(30.0, self.first_pause * 2 ** (child.failures - 1))
             child.restart_at = now + pause
             self.say(child.name, f"ended (code {code}); starting again in {pause:g} s")
 

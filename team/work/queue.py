@@ -50,7 +50,7 @@ def enqueue(
                 due_at=due_at,
                 max_attempts=handler.max_attempts,
             )
-        hint_on_commit(handler.lane)
+    hint_on_commit(handler.lane)
     return work
 
 

@@ -79,7 +79,7 @@ def _parse_cron(line: str) -> tuple[set[int], set[int], set[int], set[int], set[
         )
     except (ValueError, ParseException) as error:
         raise ValueError(
-            f"{line!r} is no cron line: minute, hour, day, month, weekday (as numbers) are needed ({error})."
+            f"{line!r} is no cron line: minute, hour, day, month and weekday are needed ({error})."
         ) from error
 
 
