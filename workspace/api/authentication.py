@@ -11,6 +11,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
+from intake.models import may_import
 from team import keys
 from team.models import ApiKey, User
 
@@ -45,6 +46,11 @@ class BearerKeySchema(OpenApiAuthenticationExtension):  # type: ignore[no-untype
         return {"type": "http", "scheme": "bearer", "description": "An API key, beginning with csp_."}
 
 
+def may_write_with(request: Request) -> bool:
+    """Return whether the key that calls, if one does, is for writing."""
+    return not (isinstance(request.auth, ApiKey) and request.auth.scope != ApiKey.Scope.WRITE)
+
+
 class ReadOrAdminWrites(BasePermission):
     """Everybody signed in reads what they may see; admins, and their keys that may write, write."""
 
@@ -59,3 +65,12 @@ class ReadOrAdminWrites(BasePermission):
         return user.is_admin and not (
             isinstance(request.auth, ApiKey) and request.auth.scope != ApiKey.Scope.WRITE
         )
+
+
+class MayImport(BasePermission):
+    """Admins and managers bring files in, and their keys that may write."""
+
+    message = "Importing needs an admin or a manager, or a key of one with the scope “write”."
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return may_import(request.user) and (request.method in SAFE_METHODS or may_write_with(request))

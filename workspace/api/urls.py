@@ -7,7 +7,7 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.routers import SimpleRouter
 
 from workspace.api.problems import not_found
-from workspace.api.views import customers, kpis
+from workspace.api.views import customers, imports, kpis
 
 app_name = "api"
 
@@ -27,6 +27,8 @@ urlpatterns = [
     path("kpis/<slug:slug>/", kpis.KpiView.as_view(), name="kpi-detail"),
     path("kpis/<slug:slug>/series/", kpis.KpiSeriesView.as_view(), name="kpi-series"),
     path("kpis/<slug:slug>/rows/", kpis.KpiRowsView.as_view(), name="kpi-rows"),
+    path("imports/", imports.ImportListView.as_view(), name="import-list"),
+    path("imports/<int:pk>/", imports.ImportView.as_view(), name="import-detail"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", docs, name="docs"),
     path("<path:rest>", not_found),

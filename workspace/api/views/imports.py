@@ -18,6 +18,7 @@ from intake import importing
 from intake.kinds import KINDS
 from intake.mapping import MappingError, parse_json
 from intake.models import Import, RowNote
+from workspace.api.authentication import MayImport
 from workspace.api.pagination import CursorPages
 from workspace.api.problems import FieldError
 from workspace.api.reading import refuse_unknown_parameters
@@ -83,6 +84,7 @@ class UploadSerializer(serializers.Serializer[Any]):
 
 
 class ImportListView(APIView):
+    permission_classes = [MayImport]
     parser_classes = [MultiPartParser]
 
     @extend_schema(operation_id="imports_list", responses=ImportSerializer(many=True))
@@ -127,7 +129,7 @@ class ImportListView(APIView):
             record.delete()
             errors = RowNoteSerializer(rejected[:FIRST_ERRORS], many=True).data
             return Response({"dry_run": True, **counts.as_dict(), "errors": errors})
-        importing.start(record)
+        importing.enqueue_run(record)
         url = request.build_absolute_uri(reverse("api:import-detail", args=[record.pk]))
         return Response(
             ImportDetailSerializer(record).data, status=status.HTTP_202_ACCEPTED, headers={"Location": url}
@@ -135,6 +137,8 @@ class ImportListView(APIView):
 
 
 class ImportView(APIView):
+    permission_classes = [MayImport]
+
     @extend_schema(operation_id="imports_retrieve", responses=ImportDetailSerializer)
     def get(self, request: Request, pk: int) -> Response:
         """How far an import is, what became of its rows, and which were rejected."""
