@@ -175,10 +175,16 @@ else:
     )
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["CONN_MAX_AGE"] = 60
+    # A page must not wait long; a command may. Jobs set limits of their own (team/work/running.py).
+    # The table of all time-outs is in docs/operating.md.
+    _LIMITS = (
+        {"statement_timeout": 5_000, "lock_timeout": 2_000, "idle_in_transaction_session_timeout": 10_000}
+        if env.bool("CSPLATFORM_WEB", default=False)
+        else {"lock_timeout": 30_000}
+    )
     DATABASES["default"]["OPTIONS"] = {
         "connect_timeout": 5,
-        # Jobs raise the first for themselves; the table of time-outs is in docs/operating.md.
-        "options": "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000",
+        "options": " ".join(f"-c {name}={milliseconds}" for name, milliseconds in _LIMITS.items()),
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
