@@ -1,7 +1,7 @@
-"""What a chart shows, said once: the drawing, its table of figures and its sentence come from the same object.
+"""What a chart shows, said once: drawing, table of figures and sentence come from the same object.
 
-The browser draws it (static/js/charts.js); the page carries the same numbers as a table, which is what a reader
-without sight, script or colour gets. Heat maps are tables in the first place and need no script.
+The browser draws it (static/js/charts.js); the page carries the same numbers as a table, which is what
+a reader without sight, script or colour gets. Heat maps are tables in the first place and need no script.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Series:
 class Chart:
     """A chart of any kind.
 
-    `unit` is one that the filter `as_unit` knows. `summary` is the sentence a reader gets instead of the picture:
-    write what it shows, with the figures that matter. `target` draws a line, `benchmark` a band.
-    For `waterfall` the one series holds the changes; `totals` names the categories that are levels instead (the
-    opening and closing figure), which are drawn from zero.
+    `unit` is one that the filter `as_unit` knows. `summary` is the sentence a reader gets instead of the
+    picture: write what it shows, with the figures that matter. `target` draws a line, `benchmark` a band.
+    For `waterfall` the one series holds the changes; `totals` names the categories that are levels instead
+    (the opening and closing figure).
     """
 
     kind: Kind

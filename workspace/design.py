@@ -1,4 +1,4 @@
-"""The page of parts, `/design/`: everything a page can be made of, in every state, for those who build pages.
+"""The page of parts, `/design/`: everything a page can be made of, in every state, for its builders.
 
 Its figures are invented and say nothing about anybody. The browser tests of the design system run on it.
 """
@@ -86,7 +86,10 @@ def sample_charts() -> dict[str, Chart]:
             category_label="Month",
             target=110,
             target_label="target 110 %",
-            summary="Net retention rose from 104.2 % to 111.2 % in a year and passed its target in November; gross retention rose to 94.3 %.",
+            summary=(
+                "Net retention rose from 104.2 % to 111.2 % in a year and passed its target in November; "
+                "gross retention rose to 94.3 %."
+            ),
             series=[
                 Series(name="Net", values=net, links=[HERE] * 12),
                 Series(name="Gross", values=gross, links=[HERE] * 12),
@@ -116,7 +119,10 @@ def sample_charts() -> dict[str, Chart]:
             key="sample-bands",
             categories=MONTHS,
             category_label="Month",
-            summary="188 of 232 accounts were healthy at the end of November; 12 were at risk, 8 fewer than a year before.",
+            summary=(
+                "188 of 232 accounts were healthy at the end of November; "
+                "12 were at risk, 8 fewer than a year before."
+            ),
             series=[
                 Series(name="Healthy", values=healthy, tone="green"),
                 Series(name="Watch", values=watch, tone="yellow"),
@@ -136,7 +142,10 @@ def sample_charts() -> dict[str, Chart]:
                 "Invoice overdue",
             ],
             category_label="Reason",
-            summary="Falling usage is the main reason at 34 % of the accounts at risk, followed by a champion who left at 21 %.",
+            summary=(
+                "Falling usage is the main reason at 34 % of the accounts at risk, "
+                "followed by a champion who left at 21 %."
+            ),
             series=[Series(name="Accounts at risk", values=[34, 21, 16, 12, 9, 8], links=[HERE] * 6)],
         ),
         "waterfall": Chart(
@@ -146,7 +155,10 @@ def sample_charts() -> dict[str, Chart]:
             categories=["Opening", "New", "Expansion", "Back", "Contraction", "Churn", "Closing"],
             totals=["Opening", "Closing"],
             category_label="Movement",
-            summary="MRR grew from € 316,900 to € 331,100: expansion and new customers outweighed € 22,600 of churn.",
+            summary=(
+                "MRR grew from € 316,900 to € 331,100: expansion and new customers "
+                "outweighed € 22,600 of churn."
+            ),
             series=[
                 Series(
                     name="MRR",

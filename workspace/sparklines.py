@@ -11,8 +11,8 @@ WIDTH, HEIGHT, MARGIN = 240, 48, 3
 def line_points(values: Sequence[float | Decimal | None]) -> list[list[tuple[float, float]]]:
     """Return the strokes of a sparkline: runs of (x, y) in a box of 240 by 48, y growing downwards.
 
-    A missing value breaks the line, so it can't be mistaken for a zero. All values equal gives a line through the
-    middle. Fewer than two values give no stroke at all.
+    A missing value breaks the line, so it can't be mistaken for a zero. All values equal gives a line
+    through the middle. Fewer than two values give no stroke at all.
 
     >>> line_points([1, 3, 2])
     [[(0.0, 45.0), (120.0, 3.0), (240.0, 24.0)]]

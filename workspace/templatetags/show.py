@@ -1,8 +1,8 @@
 """How numbers, money, dates and scores look: `{% load show %}`, then `{{ value|money }}` and the like.
 
-Filters only choose a form of words; they never calculate a figure. What is missing (None or an empty string)
-comes out as the no-data mark, never as 0. Numbers keep their sign as a true minus and stick to their unit with a
-no-break space.
+Filters only choose a form of words; they never calculate a figure. What is missing (None or an empty
+string) comes out as the no-data mark, never as 0. Numbers keep their sign as a true minus and stick to
+their unit with a no-break space.
 """
 
 from __future__ import annotations
@@ -138,7 +138,11 @@ def money_short(value: Any, currency: str | None = None) -> str | SafeString:
         # 999,600 is € 1 M, not € 1,000 k: compare what would be shown.
         if abs(amount) >= size * Decimal("0.9995") and abs(amount) >= 1000:
             scaled = amount / size
-            return _with_symbol(amount, digits(scaled, 1 if abs(scaled) < 10 else 0), symbol) + NBSP + letter
+            return (
+                _with_symbol(amount, digits(scaled, 1 if abs(scaled) < Decimal("9.95") else 0), symbol)
+                + NBSP
+                + letter
+            )
     return money(amount, currency)
 
 
@@ -176,8 +180,10 @@ def signed(value: Any, places: int = 0) -> str | SafeString:
 
 @register.filter
 def as_unit(value: Any, unit: str) -> str | SafeString:
-    """A number in the unit its KPI names: `percent`, `points`, `score`, `count`, `ratio`, `months`, `days`, `hours`,
-    `minutes`, `money`, or a currency code.
+    """A number in the unit its KPI names.
+
+    Units: `percent`, `points`, `score`, `count`, `ratio`, `months`, `days`, `hours`, `minutes`, `money`, or
+    a currency's code.
     """
     amount = as_decimal(value)
     if amount is None:
@@ -202,7 +208,7 @@ def as_unit(value: Any, unit: str) -> str | SafeString:
 
 @register.filter
 def level(value: Any, unit: str) -> str | SafeString:
-    """A target or a limit in its unit, without needless decimals: 110 % where a measured value says 110.0 %."""
+    """A target in its unit, without needless decimals: 110 % where a measured value says 110.0 %."""
     amount = as_decimal(value)
     if amount is not None and unit in ("percent", "%", "per cent"):
         return f"{_trimmed(amount, 1)}{NBSP}%"

@@ -41,12 +41,13 @@ SVG_BODY = re.compile(r"<svg[^>]*>(.*)</svg>", re.DOTALL)
 def icon_body(name: str) -> str:
     """Return what is inside an icon's SVG.
 
-    Raises TemplateSyntaxError for a name that scripts/icons.txt doesn't list, or when `make setup` was not run.
+    Raises TemplateSyntaxError for a name that scripts/icons.txt doesn't list, or before `make setup`.
     """
     path = finders.find(f"vendor/icons/{name}.svg") if ICON_NAME.match(name) else None
     if not path:
         raise template.TemplateSyntaxError(
-            f"There is no icon {name!r} in static/vendor/icons: add its name to scripts/icons.txt and run `make setup`."
+            f"There is no icon {name!r} in static/vendor/icons: "
+            "add its name to scripts/icons.txt and run `make setup`."
         )
     found = SVG_BODY.search(Path(str(path)).read_text(encoding="utf-8"))
     if not found:
@@ -57,7 +58,7 @@ def icon_body(name: str) -> str:
 
 @register.simple_tag
 def icon(name: str, label: str = "", css: str = "") -> SafeString:
-    """`{% icon "search" %}`: an icon of the text's size and colour; with a label it speaks, without it is silent."""
+    """`{% icon "search" %}`: of the text's size and colour; it speaks its label, and is silent without."""
     spoken = format_html('role="img" aria-label="{}"', label) if label else mark_safe('aria-hidden="true"')
     return format_html(
         '<svg class="icon {}" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2"'
@@ -111,8 +112,8 @@ def avatar(who: Any) -> SafeString:
 def delta(change: Any, unit: str = "count", better: str = "up", than: str = "") -> SafeString:
     """A change with its sign, an arrow, and whether it is good: `{% delta 1.4 "percent" better="up" %}`.
 
-    `better` is `up`, `down` or `neither`. Colour is never alone: the arrow shows the direction and hidden words
-    say better or worse.
+    `better` is `up`, `down` or `neither`. Colour is never alone: the arrow shows the direction and hidden
+    words say better or worse.
     """
     amount = show.as_decimal(change)
     if amount is None:
@@ -156,7 +157,8 @@ def kpi_card(
 ) -> SafeString:
     """One number in a card: what it is, how it moved, how sure it is, and a link to its explanation.
 
-    A missing value says why (`reason`, a KPI's code). `short` writes money as € 214 k. `interval` is (low, high).
+    A missing value says why (`reason`, a KPI's code). `short` writes money as € 214 k. `interval` is
+    (low, high).
     """
     amount = show.as_decimal(value)
     as_text = show.money_short(amount) if short and amount is not None else show.as_unit(amount, unit)
@@ -205,16 +207,17 @@ def band(value: str | None, label: str = "") -> SafeString:
 
 @register.simple_tag
 def score(value: Any, band: str | None, href: str = "", change: Any = None) -> SafeString:
-    """A health score with its bar: a link to its reasons when `href` is given. No score is a dash and says so."""
+    """A health score with its bar: a link to its reasons with `href`. No score is a dash and says so."""
     amount = show.as_decimal(value)
     if amount is None:
-        body = format_html('<span class="score-value">–</span><span class="no-data">no score</span>')
+        body = mark_safe('<span class="score-value">–</span><span class="no-data">no score</span>')
     else:
         bar = min(max(float(amount), 0.0), 100.0)
         body = format_html(
             '<span class="score-value">{}</span>'
             '<svg class="score-bar" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">'
-            '<rect class="score-track" width="100" height="6" rx="3"/><rect class="score-fill" width="{}" height="6" rx="3"/></svg>'
+            '<rect class="score-track" width="100" height="6" rx="3"/>'
+            '<rect class="score-fill" width="{}" height="6" rx="3"/></svg>'
             "{}",
             show.digits(amount, 0),
             f"{bar:.0f}",
@@ -248,7 +251,8 @@ def coverage(used: int, total: int, oldest_days: int | None = None) -> SafeStrin
         (("on" if n < used else "off", n * 7) for n in range(total)),
     )
     return format_html(
-        '<span class="coverage{}"><svg viewBox="0 0 {} 10" width="{}" height="10" aria-hidden="true">{}</svg>{}</span>',
+        '<span class="coverage{}"><svg viewBox="0 0 {} 10" width="{}" height="10" aria-hidden="true">{}</svg>'
+        "{}</span>",
         " is-low" if total and used * 2 < total else "",
         max(total * 7 - 2, 1),
         max(total * 7 - 2, 1),
@@ -267,7 +271,8 @@ def progress(value: Any, most: Any = 100, label: str = "", text: str = "", css: 
         else f"{show.digits(amount, 0)} of {show.digits(show.as_decimal(most) or Decimal(0), 0)}"
     )
     return format_html(
-        '<span class="progress-line {}"><progress max="{}" {} aria-label="{}"></progress><span class="progress-text">{}</span></span>',
+        '<span class="progress-line {}"><progress max="{}" {} aria-label="{}"></progress>'
+        '<span class="progress-text">{}</span></span>',
         css,
         most,
         format_html('value="{}"', amount) if amount is not None else "",
@@ -295,7 +300,7 @@ def card(
     css: str = "",
     flush: bool = False,
 ) -> SafeString:
-    """A card with an optional head: `{% card "Needs attention" href="/portfolio/" link="All accounts" %}…{% endcard %}`.
+    """A card with an optional head: `{% card "At risk" href="/portfolio/" link="All" %}…{% endcard %}`.
 
     `flush` leaves out the padding, for a table or a list.
     """
@@ -315,7 +320,7 @@ def card(
 
 @register.simple_block_tag
 def dialog(content: str, key: str, title: str, size: str = "") -> SafeString:
-    """A dialog that `<button type="button" data-dialog="key">` opens. Escape, × and a click beside it close it."""
+    """A dialog that `<button data-dialog="key">` opens; Escape, × and a click beside it close it."""
     return render_to_string(
         "components/dialog.html", {"key": key, "title": title, "size": size, "content": content}
     )
@@ -323,7 +328,7 @@ def dialog(content: str, key: str, title: str, size: str = "") -> SafeString:
 
 @register.simple_block_tag
 def definition(content: str, key: str, label: str) -> SafeString:
-    """A small (i) beside a word that explains it: `{% definition "def-nrr" "Net revenue retention" %}…{% enddefinition %}`."""
+    """A small (i) beside a word that explains it: `{% definition "def-nrr" "NRR" %}…{% enddefinition %}`."""
     return render_to_string("components/definition.html", {"key": key, "label": label, "content": content})
 
 
@@ -551,7 +556,7 @@ def tabs(items: Sequence[Mapping[str, Any]], label: str = "Views") -> SafeString
 
 @register.simple_tag
 def breadcrumb(*parts: str) -> SafeString:
-    """`{% breadcrumb "Portfolio" "/portfolio/" "Acme" %}`: pairs of words and address, the last word without."""
+    """`{% breadcrumb "Portfolio" "/portfolio/" "Acme" %}`: words and addresses, the last without one."""
     pairs = list(zip(parts[::2], [*parts[1::2], ""], strict=False))
     return render_to_string("components/breadcrumb.html", {"pairs": pairs})
 
