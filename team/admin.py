@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.text import Truncator
 
-from team import work
-from team.models import Team, User, Work
+from team import keys, work
+from team.models import ApiKey, Team, User, Work
 
 admin.site.site_header = "csplatform administration"
 admin.site.site_title = "csplatform"
@@ -90,3 +93,45 @@ class WorkAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description="last error", ordering="last_error")
     def what_went_wrong(self, row: Work) -> str:
         return Truncator(row.error_line).chars(120)
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Keys are shown once, when they are made; from then on they can only be revoked."""
+
+    list_display = [
+        "name",
+        "prefix",
+        "owner",
+        "scope",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+        "revoked_at",
+    ]
+    list_filter = ["scope"]
+    list_select_related = ["owner"]
+    search_fields = ["name", "prefix", "owner__email"]
+    autocomplete_fields = ["owner"]
+    fields = ["name", "owner", "scope", "expires_at"]
+    actions = ["revoke"]
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        if change:
+            return
+        made, token = keys.issue(name=obj.name, owner=obj.owner, scope=obj.scope, expires_at=obj.expires_at)
+        obj.pk = made.pk
+        words = f"This is the key. Copy it now, it is not shown again: {token}"
+        self.message_user(request, words, messages.WARNING)
+
+    @admin.action(description="Revoke: worth nothing from now on", permissions=["change"])
+    def revoke(self, request: HttpRequest, rows: QuerySet[ApiKey]) -> None:
+        for key in rows:
+            keys.revoke(key, at=timezone.now())
+        self.message_user(request, f"{len(rows)} revoked.")
+
+    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
+        return ["name", "owner", "scope", "expires_at"] if obj else []
