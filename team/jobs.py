@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.utils import timezone
 
-from team.models import Heartbeat, Work
+from team.models import Heartbeat, IdempotentRequest, Work
 from team.work import every, handles, prune
 
 
@@ -24,3 +26,10 @@ def beat_slow(work: Work) -> None:
 @handles("team.prune_work", lane="slow", time_limit=1800, atomic=False)
 def prune_work(work: Work) -> None:
     prune()
+
+
+@every("old answers to idempotency keys are deleted", cron="40 3 * * *", kind="team.prune_idempotent")
+@handles("team.prune_idempotent", lane="slow", time_limit=600)
+def prune_idempotent(work: Work) -> None:
+    """Programs repeat a request within minutes or hours, not after a week."""
+    IdempotentRequest.objects.filter(created_at__lt=timezone.now() - timedelta(days=7)).delete()
