@@ -9,6 +9,8 @@ of a past day all come from the same statement.
 from __future__ import annotations
 
 import functools
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -33,6 +35,7 @@ log = structlog.get_logger(__name__)
 # facts, had just found. A batch is short, so that due accounts wait less than a second.
 TURN = 7_204_118_036_551
 PAUSE_AFTER_FAILURE = timedelta(hours=1)
+CLOCKS_DIFFER_BY = timedelta(minutes=1)  # of the machines that mark and that work
 
 
 def batch_size() -> int:
@@ -85,24 +88,26 @@ def score_all(*, now: datetime | None = None, progress: Progress = _nobody_watch
     return total
 
 
-def score_due(*, now: datetime | None = None, progress: Progress = _nobody_watches) -> Passed:
-    """Work out the scores of accounts whose facts changed, until none is due.
+def score_due(
+    *, now: datetime | None = None, seconds: float | None = None, progress: Progress = _nobody_watches
+) -> Passed:
+    """Work out the scores of accounts whose facts changed, until none is due or the time is up.
 
     Marks are taken and scores written in one transaction. Whoever commits a fact after we
     looked either waits for our locks or finds its mark gone and sets it anew: none is lost.
     """
     total = Passed()
+    end = math.inf if seconds is None else time.monotonic() + seconds
     most = limit = 2_000
-    while True:
+    while time.monotonic() < end:
         claimed: list[int] = []
         try:
             with transaction.atomic():
                 _take_turn()
-                moment = now or timezone.now()
-                claimed = _claim_due(limit, moment)
+                claimed = _claim_due(limit)
                 if not claimed:
                     return total
-                total.add(_score(Scope.of(claimed), moment))
+                total.add(_score(Scope.of(claimed), now or timezone.now()))
         except DataError as error:
             # Some account's figures cannot be worked with. The others must not wait for it.
             if limit == 1:
@@ -112,6 +117,7 @@ def score_due(*, now: datetime | None = None, progress: Progress = _nobody_watch
             continue
         limit = min(most, limit * 10)
         progress(total)
+    return total
 
 
 def backfill(
@@ -169,13 +175,14 @@ def _take_turn() -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN])
 
 
-def _claim_due(limit: int, now: datetime) -> list[int]:
+def _claim_due(limit: int) -> list[int]:
     """Take the marks of the longest waiting accounts; rows somebody is marking just now come later."""
+    soon = sql.literal(timezone.now() + CLOCKS_DIFFER_BY)
     skip_locked = "FOR UPDATE SKIP LOCKED" if sql.is_postgresql() else ""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""DELETE FROM accounts_dueaccount WHERE account_id IN (
-                SELECT account_id FROM accounts_dueaccount WHERE marked_at <= {sql.literal(now)}
+                SELECT account_id FROM accounts_dueaccount WHERE marked_at <= {soon}
                 ORDER BY marked_at, account_id LIMIT {limit} {skip_locked}
             ) RETURNING account_id""",
             [],
@@ -356,35 +363,38 @@ def _scored(card: Card, asked: Asked) -> str:
     oldest = sql.least(
         *[f"CASE WHEN points_{m.key} IS NULL THEN {never} ELSE seen_{m.key} END" for m in measures]
     )
-    losses = [
-        f"COALESCE(({BEST} - points_{m.key}) * {sql.integer(str(m.weight_hundredths))}, 0)" for m in measures
-    ]
-    reason = " ".join(
-        f"WHEN {loss} = {sql.greatest(*losses)} THEN '{m.key}'"
-        for m, loss in zip(measures, losses, strict=True)
-    )
+    # What stands out: the measure below green that takes most off the score.
+    losses = {
+        m.key: f"CASE WHEN points_{m.key} < {card.green_from}"
+        f" THEN ({BEST} - points_{m.key}) * {sql.integer(str(m.weight_hundredths))} ELSE 0 END"
+        for m in measures
+    }
+    reason = " ".join(f"WHEN {loss} = worst THEN '{key}'" for key, loss in losses.items())
     whole = sql.integer(str(card.weight))
-    is_enough = (
-        f"weight_used > 0 AND weight_used * 10000 >= {sql.integer(str(card.min_coverage * card.weight))}"
-    )
+    least_weight = sql.integer(str(card.min_coverage * card.weight))
+    is_enough = f"weight_used > 0 AND weight_used * 10000 >= {least_weight}"
     score = f"CASE WHEN {is_enough} THEN (2 * weighted + weight_used) / (2 * weight_used) END"
+    fence = sql.fence()
     return f"""
         SELECT account_id, version_id, score, coverage, NULLIF(oldest, {never}),
             CASE WHEN score IS NULL THEN 'insufficient_data' WHEN score < {card.yellow_from} THEN 'red'
                 WHEN score < {card.green_from} THEN 'yellow' ELSE 'green' END,
-            CASE WHEN score IS NULL OR score = {BEST} THEN '' ELSE reason END,
+            CASE WHEN score IS NULL THEN '' ELSE reason END,
             points, raws, CAST(version_id AS TEXT) || ':' || points, 1
         FROM (
             SELECT account_id, version_id, {score} AS score,
-                (20000 * weight_used + {whole}) / (2 * {whole}) AS coverage, oldest, reason, points, raws
+                (20000 * weight_used + {whole}) / (2 * {whole}) AS coverage, oldest,
+                CASE WHEN worst = 0 THEN '' {reason} END AS reason, points, raws
             FROM (
-                SELECT account_id, version_id, {used} AS weight_used, {weighted} AS weighted,
-                    {oldest} AS oldest, CASE {reason} ELSE '' END AS reason,
-                    {points} AS points, {raws} AS raws
+                SELECT *, {used} AS weight_used, {weighted} AS weighted, {oldest} AS oldest,
+                    {sql.greatest(*losses.values())} AS worst, {points} AS points, {raws} AS raws
                 FROM (
-                    SELECT account_id, version_id{valued} FROM figures WHERE version_id = {card.version_id}
-                ) AS valued
-            ) AS weighed
+                    SELECT account_id, version_id{valued}
+                    FROM (
+                        SELECT * FROM figures WHERE version_id = {card.version_id} {fence}
+                    ) AS judged {fence}
+                ) AS valued {fence}
+            ) AS weighed {fence}
         ) AS scored"""
 
 

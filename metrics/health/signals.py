@@ -62,6 +62,7 @@ class Signal:
     curve: tuple[tuple[str, int], ...]
     in_words: str
     sentence: Callable[[Decimal, int], str] | None = None
+    is_answer: bool = False  # a person's own score: said as it is, not as a change
 
     def show(self, raw: Decimal) -> str:
         """Write a raw figure with its unit.
@@ -269,6 +270,7 @@ SIGNALS = {
             curve=(("0", 0), ("6", 30), ("8", 70), ("9", 100)),
             in_words="last NPS",
             sentence=_answer_sentence("NPS"),
+            is_answer=True,
         ),
         Signal(
             key="last_csat",
@@ -285,6 +287,7 @@ SIGNALS = {
             curve=(("1", 0), ("3", 50), ("4", 85), ("5", 100)),
             in_words="last CSAT",
             sentence=_answer_sentence("CSAT"),
+            is_answer=True,
         ),
         Signal(
             key="last_ces",
@@ -301,6 +304,7 @@ SIGNALS = {
             curve=(("1", 0), ("4", 50), ("6", 100)),
             in_words="last CES",
             sentence=_answer_sentence("CES"),
+            is_answer=True,
         ),
         Signal(
             key="open_urgent_tickets",

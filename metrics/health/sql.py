@@ -87,6 +87,11 @@ def members_of_json_list(column: str) -> str:
     return f"json_each(CASE WHEN json_type({column}) = 'array' THEN {column} ELSE '[]' END) AS member"
 
 
+def fence() -> str:
+    """End a subquery whose columns are each worked out once, however often they are read outside."""
+    return "OFFSET 0" if is_postgresql() else "LIMIT -1 OFFSET 0"
+
+
 def literal(moment: datetime) -> str:
     return f"'{connection.ops.adapt_datetimefield_value(moment)}'"
 

@@ -1,0 +1,46 @@
+"""What health asks of the work queue: due accounts at once, everybody every night."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from django.db import DatabaseError
+from django.dispatch import receiver
+
+from accounts.due import accounts_became_due
+from accounts.models import DueAccount
+from metrics.health import scores
+from team.work import Work, enqueue, every, handles
+
+# After an import of everybody the pass takes longer than others of the fast lane like to wait.
+TURN_SECONDS = 15
+
+log = structlog.get_logger(__name__)
+
+
+@receiver(accounts_became_due, dispatch_uid="metrics.score_due")
+def score_them_soon(**kwargs: Any) -> None:
+    """Facts changed: ask for the pass. The facts are committed already, so nothing here may fail them."""
+    try:
+        enqueue("metrics.score_due", key="due")
+    except DatabaseError as error:
+        log.warning("due accounts wait for the next look", error=str(error).strip())
+
+
+@every("due accounts nobody asked about are scored", seconds=10, kind="metrics.score_due")
+@handles("metrics.score_due", atomic=False)
+def score_due(work: Work) -> None:
+    passed = scores.score_due(seconds=TURN_SECONDS)
+    if DueAccount.objects.exists():
+        enqueue("metrics.score_due", key="due")
+    if passed.checked:
+        log.info("due accounts scored", accounts=passed.checked, changed=passed.written)
+
+
+# After midnight's refresh of the copies: what only time changes, such as days without contact.
+@every("every account is scored at night", cron="40 1 * * *", kind="metrics.score_all")
+@handles("metrics.score_all", lane="slow", time_limit=3 * 60 * 60, atomic=False)
+def score_all(work: Work) -> None:
+    passed = scores.score_all()
+    log.info("all accounts scored", accounts=passed.checked, changed=passed.written, failed=passed.failed)
