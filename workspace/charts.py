@@ -28,12 +28,21 @@ class Series:
     high: Sequence[Number | None] = ()
 
 
+@dataclass(frozen=True)
+class Mark:
+    """Something that happened at one category: an upright line with a few words."""
+
+    category: str
+    label: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Chart:
     """A chart of any kind.
 
     `unit` is one that the filter `as_unit` knows. `summary` is the sentence a reader gets instead of the
-    picture: write what it shows, with the figures that matter. `target` draws a line, `benchmark` a band.
+    picture: write what it shows, with the figures that matter. `target` draws a line, `benchmark` a band,
+    `marks` upright lines (on line charts).
     For `waterfall` the one series holds the changes; `totals` names the categories that are levels instead
     (the opening and closing figure).
     """
@@ -52,6 +61,7 @@ class Chart:
     size: Literal["small", "medium", "large"] = "medium"
     category_label: str = ""
     from_zero: bool = field(default=False)
+    marks: Sequence[Mark] = ()
 
     def __post_init__(self) -> None:
         for series in self.series:
@@ -91,6 +101,7 @@ class Chart:
             else {"range": _floats(self.benchmark), "label": self.benchmark_label},
             "totals": list(self.totals),
             "fromZero": self.from_zero,
+            "marks": [{"category": mark.category, "label": mark.label} for mark in self.marks],
             "summary": self.summary,
         }
 

@@ -4,7 +4,7 @@
 // The page loads this module with data-echarts="/static/.../echarts.common.min.js" on its script tag.
 
 const source = document.querySelector("script[data-echarts]").dataset.echarts;
-const drawn = new Map(); // element → { chart, spec }
+const drawn = new Map(); // element → { chart, spec, wasNarrow }
 let loading = null;
 
 function loadECharts() {
@@ -131,6 +131,16 @@ function marks(spec, colours) {
       label: { formatter: spec.target.label || `target ${words(spec.target.value, spec)}`, position: "insideEndTop", color: colours.ink2, fontFamily: colours.font, fontSize: 12 },
       data: [{ yAxis: spec.target.value }],
     };
+  if (spec.marks?.length) {
+    parts.markLine ??= { silent: true, symbol: "none", animation: false, data: [] };
+    // The words run along their line, so that neighbours don't cover each other.
+    for (const mark of spec.marks)
+      parts.markLine.data.push({
+        xAxis: mark.category,
+        lineStyle: { color: colours.ink2, type: [2, 3], width: 1 },
+        label: { formatter: mark.label, position: "insideEndBottom", color: colours.ink2, fontFamily: colours.font, fontSize: 11 },
+      });
+  }
   if (spec.benchmark)
     parts.markArea = {
       silent: true,
@@ -246,7 +256,7 @@ const KINDS = {
     return option;
   },
 
-  waterfall(spec, colours) {
+  waterfall(spec, colours, isNarrow) {
     const option = frame(spec, colours);
     const [changes] = spec.series;
     let level = 0;
@@ -268,8 +278,6 @@ const KINDS = {
     const bottom = option.yAxis.min;
     option.yAxis.scale = false;
     option.xAxis.axisLabel.interval = 0;
-    option.xAxis.axisLabel.width = 84;
-    option.xAxis.axisLabel.overflow = "break";
     option.series = [
       { type: "bar", stack: "steps", silent: true, itemStyle: { color: "transparent" }, data: steps.map((s) => Math.max(Math.min(s.from, s.to), bottom)) },
       {
@@ -285,7 +293,7 @@ const KINDS = {
         })),
         label: {
           show: true,
-          position: "top",
+          position: isNarrow ? "right" : "top",
           color: colours.ink,
           fontFamily: colours.font,
           fontSize: 12,
@@ -296,16 +304,25 @@ const KINDS = {
         },
       },
     ];
+    if (isNarrow) {
+      // Seven columns don't fit a phone; seven lines do.
+      [option.xAxis, option.yAxis] = [option.yAxis, { ...option.xAxis, inverse: true }];
+      option.xAxis.axisLabel.show = false;
+      option.grid.right = 64;
+      option.grid.top = 4;
+    }
     return option;
   },
 };
 
 // --- Drawing --------------------------------------------------------------------------
 
+const isNarrow = (element) => element.clientWidth < 480;
+
 function paint(element, spec, echarts) {
   drawn.get(element)?.chart.dispose();
   const chart = echarts.init(element, null, { renderer: "svg" });
-  chart.setOption(KINDS[spec.kind](spec, palette()));
+  chart.setOption(KINDS[spec.kind](spec, palette(), isNarrow(element)));
   chart.on("click", (point) => {
     const series = spec.series.find((each) => each.name === point.seriesName);
     const href = series?.links[point.dataIndex];
@@ -315,7 +332,7 @@ function paint(element, spec, echarts) {
   element.setAttribute("aria-hidden", "true");
   element.removeAttribute("role");
   element.removeAttribute("aria-label");
-  drawn.set(element, { chart, spec });
+  drawn.set(element, { chart, spec, wasNarrow: isNarrow(element) });
 }
 
 async function draw(element) {
@@ -342,7 +359,12 @@ const near = new IntersectionObserver(
 );
 
 const sizes = new ResizeObserver((entries) => {
-  for (const { target } of entries) drawn.get(target)?.chart.resize();
+  for (const { target } of entries) {
+    const known = drawn.get(target);
+    if (!known) continue;
+    if (known.wasNarrow === isNarrow(target)) known.chart.resize();
+    else paint(target, known.spec, window.echarts);
+  }
 });
 
 function find(root) {
