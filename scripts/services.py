@@ -78,10 +78,10 @@ def install_what_is_missing() -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages]):
         done = subprocess.run(
-            ["apt-get", *arguments], env=environment, stdout=subprocess.DEVNULL, check=False
+            ["apt-get", *arguments], env=environment, capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise CannotStart(f"apt-get {arguments[0]} failed with {done.returncode}.")
+            raise CannotStart(f"apt-get {arguments[0]} failed:\n{done.stderr[-2000:]}")
     if still := missing_packages():
         raise CannotStart(
             f"apt-get installed no usable {', '.join(still)} (PostgreSQL {OLDEST_POSTGRES} or newer)."
