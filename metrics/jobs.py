@@ -9,7 +9,6 @@ from django.db import DatabaseError
 from django.dispatch import receiver
 
 from accounts.due import accounts_became_due
-from accounts.models import DueAccount
 from metrics.health import scores
 from team.work import Work, enqueue, every, handles
 
@@ -32,7 +31,7 @@ def score_them_soon(**kwargs: Any) -> None:
 @handles("metrics.score_due", atomic=False)
 def score_due(work: Work) -> None:
     passed = scores.score_due(seconds=TURN_SECONDS)
-    if DueAccount.objects.exists():
+    if scores.some_are_due():
         enqueue("metrics.score_due", key="due")
     if passed.checked:
         log.info("due accounts scored", accounts=passed.checked, changed=passed.written)

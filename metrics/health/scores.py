@@ -20,7 +20,7 @@ import structlog
 from django.db import DataError, connection, transaction
 from django.utils import timezone
 
-from accounts.models import Account
+from accounts.models import Account, DueAccount
 from csplatform.periods import day_of
 from metrics.health import sql
 from metrics.health.curves import BEST
@@ -173,6 +173,11 @@ def _take_turn() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '30s'")
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN])
+
+
+def some_are_due() -> bool:
+    """Say whether accounts wait; those put off because their figures failed don't count."""
+    return DueAccount.objects.filter(marked_at__lte=timezone.now() + CLOCKS_DIFFER_BY).exists()
 
 
 def _claim_due(limit: int) -> list[int]:

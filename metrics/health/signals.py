@@ -132,7 +132,8 @@ def _answer(column: str, factor: int) -> tuple[Callable[[View], str], Callable[[
 
 
 def _mrr_trend(view: View) -> str:
-    now = f"({sql.greatest('mrr', '0')} / 10000)"
+    # In hundredths; beyond 4 million million the trend no longer fits, nor does it matter.
+    now = sql.least(f"{sql.greatest('mrr', '0')} / 10000", sql.integer("400000000000000"))
     then = "(mrr_before / 10000)"
     share = sql.rounded_share(now, then, factor=10_000)
     return f"CASE WHEN mrr_before >= 10000 AND currency = other_currency THEN {share} - 10000 END"
@@ -188,8 +189,9 @@ SIGNALS = {
             unit="%",
             higher_is_better=True,
             definition="End users active in the last 30 days ÷ seats contracted that day × 100; above 100 is"
-            " not cut. Seats are the quantities of the recurring lines in force, add-ons and trials left out."
-            " Missing while no end user of the account is known.",
+            " not cut. Seats are those of the KPI: of each recurring line in force and not paused, its"
+            " quantity, or what its plan includes if that is more. Missing while no end user of the account"
+            " is known.",
             source="usage events, subscriptions",
             window_days=30,
             shelf_days=7,

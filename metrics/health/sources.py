@@ -115,12 +115,11 @@ def _features(asked: Asked) -> str:
 
 
 def _contracts(asked: Asked) -> str:
-    quantity = "line.quantity" if asked.is_today else _quantity_on(asked)
     in_force = (
         f"line.kind = 'recurring' AND line.starts_on <= {asked.day()}"
         f" AND (line.ends_on IS NULL OR line.ends_on >= {asked.day()})"
     )
-    seats = f"CASE WHEN {in_force} THEN {sql.ten_thousandths(quantity)} ELSE 0 END"
+    seats = f"CASE WHEN {in_force} THEN {_seats(asked)} ELSE 0 END"
     term_end = sql.day_number("line.term_ends_on")
     return f"""
         SELECT line.account_id,
@@ -128,15 +127,25 @@ def _contracts(asked: Asked) -> str:
             MIN({sql.day_number("line.payment_due_on")}) AS payment_due,
             MIN(CASE WHEN {in_force} AND line.term_ends_on >= {asked.day()} THEN {term_end} END) AS term_end
         FROM accounts_subscription AS line
+        LEFT JOIN accounts_plan AS plan ON plan.id = line.plan_id
         WHERE {asked.scope.holds("line.account_id")}
         GROUP BY line.account_id"""
 
 
-def _quantity_on(asked: Asked) -> str:
-    of_line = (
-        "SELECT terms.quantity FROM accounts_subscriptionterms AS terms WHERE terms.subscription_id = line.id"
-    )
-    # Terms recorded for a later day only reach back to the start, as in the ledger.
+def _seats(asked: Asked) -> str:
+    """The seats a line gives, as in the KPI: its quantity, or what its plan includes if that is more."""
+
+    def given(quantity: str, plan: str) -> str:
+        included = f"CAST(10000 AS BIGINT) * COALESCE({plan}.seats_included, 0)"
+        return sql.greatest(sql.ten_thousandths(quantity), included)
+
+    if asked.is_today:
+        return f"CASE WHEN line.status = 'paused' THEN 0 ELSE {given('line.quantity', 'plan')} END"
+    of_line = f"""SELECT CASE WHEN terms.is_paused THEN 0 ELSE {given("terms.quantity", "agreed")} END
+        FROM accounts_subscriptionterms AS terms
+        LEFT JOIN accounts_plan AS agreed ON agreed.id = terms.plan_id
+        WHERE terms.subscription_id = line.id"""
+    # Terms agreed for a later day only reach back to the start, as in the ledger.
     return f"""COALESCE(
         ({of_line} AND terms.effective_on <= {asked.day()}
             ORDER BY terms.effective_on DESC, terms.recorded_at DESC, terms.id DESC LIMIT 1),

@@ -90,5 +90,6 @@ class Command(BaseCommand):
         if self.stderr.isatty():
             self.stderr.write("\r\x1b[K", ending="")
         self.stdout.write(
-            f"{what}: accounts {passed.checked}, scored {passed.scored}, history rows written {passed.written}"
+            f"{what}: accounts {passed.checked}, scored {passed.scored},"
+            f" history rows written {passed.written}"
         )
