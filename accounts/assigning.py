@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import transaction
 
+from accounts.bulk import update_rows
 from accounts.models import Assignment
 from team.models import User
 
@@ -70,7 +71,7 @@ def hand_over(account_ids: Iterable[int], *, to: User, on: date) -> list[HandOve
             old.ends_on = on - DAY
             changed.append(old)
         added.append(Assignment(account_id=account, user=to, starts_on=on, ends_on=ends_on))
-    Assignment.objects.bulk_update(changed, ["user", "ends_on"], batch_size=500)
+    update_rows(changed, ["user", "ends_on"])
     Assignment.objects.bulk_create(added, batch_size=1_000)
 
     new_rows = {row.account_id: row.pk for row in [*added, *(row for row in changed if row.starts_on == on)]}
@@ -110,5 +111,5 @@ def take_back(hand_overs: Sequence[HandOver], *, to: User) -> int:
             changed.append(old)
         unwanted.append(new.pk)
     Assignment.objects.filter(pk__in=unwanted).delete()
-    Assignment.objects.bulk_update(changed, ["user", "ends_on"], batch_size=500)
+    update_rows(changed, ["user", "ends_on"])
     return len(unwanted) + sum(row.pk in {done.added for done in hand_overs} for row in changed)

@@ -30,6 +30,7 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from accounts.bulk import update_rows
 from accounts.calculations import ZERO, History, Line, Move, Terms, account_history, state_of
 from accounts.fields import EARLIEST
 from accounts.models import (
@@ -291,7 +292,7 @@ def _keep_renewals(
             if renewal.pk:
                 changed.append(renewal)
     Renewal.objects.bulk_create(new, batch_size=BATCH)
-    Renewal.objects.bulk_update(changed, ["outcome", "renewed_value", "decided_at"], batch_size=BATCH)
+    update_rows(changed, ["outcome", "renewed_value", "decided_at"])
 
 
 def _rates_on(day: date) -> dict[str, Decimal]:
@@ -399,9 +400,7 @@ def _refresh_subscriptions(
             for name, value in wanted.items():
                 setattr(subscription, name, value)
             changed.append(subscription)
-    Subscription.objects.bulk_update(
-        changed, ["plan", "quantity", "unit_price", "currency", "status", "mrr"], batch_size=500
-    )
+    update_rows(changed, ["plan", "quantity", "unit_price", "currency", "status", "mrr"])
 
 
 def _unit_price(line: Line, day: date) -> Decimal:
@@ -456,5 +455,5 @@ def record_traits(
                     recorded_at=moment,
                 )
             )
-    AccountTrait.objects.bulk_update(changed, ["value", "ends_on"], batch_size=BATCH)
+    update_rows(changed, ["value", "ends_on"])
     AccountTrait.objects.bulk_create(new, batch_size=BATCH)

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from accounts.bulk import update_rows
 from tickets.models import Message, Ticket, TicketEvent, TicketSource
 
 BATCH = 2_000
@@ -64,7 +65,7 @@ def _refresh_batch(ids: list[int]) -> None:
     _mark_repeated(tickets)
     for ticket in tickets:
         judge_first_contact(ticket)
-    Ticket.objects.bulk_update(tickets, COPIES, batch_size=500)
+    update_rows(tickets, COPIES)
 
 
 def _copy_events(ticket: Ticket, events: list[TicketEvent]) -> None:

@@ -16,6 +16,7 @@ from django.db.models import Count
 from django.db.models.functions import TruncDate
 from django.utils.timezone import get_default_timezone
 
+from accounts.bulk import update_rows
 from csplatform.periods import day_of, start_of_day
 from usage.models import MASK_DAYS, ActivityMonth, EndUser, Event, UsageDay
 
@@ -149,9 +150,7 @@ def _move_masks(days_of: dict[int, set[date]], last_seen: dict[int, tuple[dateti
             if seen and (person.last_seen_at is None or seen[0] >= person.last_seen_at):
                 person.last_seen_at, person.account_id = seen
             changed.append(person)
-    EndUser.objects.bulk_update(
-        changed, ["activity", "activity_until", "first_seen_on", "last_seen_at", "account"], batch_size=500
-    )
+    update_rows(changed, ["activity", "activity_until", "first_seen_on", "last_seen_at", "account"])
 
 
 def _count_days(touched: dict[tuple[int, date], set[str]]) -> None:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.models.functions import Lower
 
+from accounts.bulk import update_rows
 from accounts.models import Account, AccountExternalId, Contact
 from intake.mapping import Parsed
 from intake.values import Field
@@ -322,7 +323,7 @@ def store(
     manager = model._default_manager
     stored.changed = list(changed.values())
     if stored.changed:  # before the new ones: what ended must end before what follows it can start
-        manager.bulk_update(stored.changed, sorted(touched_names), batch_size=200)
+        update_rows(stored.changed, sorted(touched_names))
     manager.bulk_create(stored.new)
     return stored
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from datetime import date
 from typing import Any
 
+from accounts.bulk import update_rows
 from accounts.ledger import record_traits
 from accounts.models import Account, AccountExternalId, AccountTrait, Assignment, Contact
 from intake.kinds.base import (
@@ -224,7 +225,7 @@ class Accounts(Kind):
                 account = by_key[row.values["external_id"]]
                 account.parent_id = by_key[key].pk
                 late.append(account)
-        Account.objects.bulk_update(late, ["parent"], batch_size=200)
+        update_rows(late, ["parent"])
 
     @staticmethod
     def _keep_history(rows: list[Parsed], by_key: dict[Any, Any], before: dict[int, Any], run: Run) -> None:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Hashable
 from typing import Any
 
+from accounts.bulk import update_rows
 from intake.kinds.base import (
     Kind,
     Run,
@@ -210,6 +211,6 @@ class Responses(Kind):
             if is_different and row.outcome == "unchanged":
                 row.outcome = "updated"
         Answer.objects.filter(pk__in=gone).delete()
-        Answer.objects.bulk_update(list(changed.values()), list(_ANSWER), batch_size=200)
+        update_rows(list(changed.values()), _ANSWER)
         Answer.objects.bulk_create(new)
         run.made["answers"] += len(new)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from accounts.bulk import update_rows
 from intake.kinds.base import (
     Kind,
     Run,
@@ -446,7 +447,7 @@ class TicketEvents(Kind):
             found[key] = ticket
         Ticket.objects.bulk_create(new)
         run.made["tickets"] += len(new)
-        Ticket.objects.bulk_update(changed, [*plain, "account", "contact"], batch_size=200)
+        update_rows(changed, [*plain, "account", "contact"])
         return found
 
     @staticmethod
