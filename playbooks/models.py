@@ -106,7 +106,7 @@ class Dismissal(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="dismissals")
     kind = models.CharField(max_length=10, choices=Kind)
     until = models.DateField(help_text="The day the line comes back if its reason still stands.")
-    reason_key = models.CharField(max_length=100)
+    reason_key = models.CharField(max_length=200, help_text="The reasons it had, by key.")
     note = models.CharField(max_length=500, blank=True)
     dismissed_at = models.DateTimeField(default=timezone.now)
 

@@ -1,5 +1,20 @@
-from django.urls import URLPattern
+from django.urls import URLPattern, path, re_path
+
+from playbooks import views
 
 app_name = "playbooks"
 
-urlpatterns: list[URLPattern] = []
+urlpatterns: list[URLPattern] = [
+    re_path(
+        r"^queue/(?P<account_id>\d{1,18})/(?P<kind>done|snooze|not-useful)/$",
+        views.set_aside,
+        name="set-aside",
+    ),
+    path("queue/bring-back/<int:pk>/", views.bring_back, name="bring-back"),
+    path("tasks/", views.task_list, name="task-list"),
+    path("tasks/new/", views.task_new, name="task-new"),
+    path("accounts/<int:account_id>/tasks/new/", views.task_new, name="task-new-for"),
+    path("tasks/<int:pk>/done/", views.task_done, name="task-done"),
+    path("tasks/<int:pk>/reopen/", views.task_reopen, name="task-reopen"),
+    path("renewals/", views.renewal_list, name="renewal-list"),
+]

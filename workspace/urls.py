@@ -1,9 +1,23 @@
 from django.urls import URLPattern, path
 
-from workspace import design
+from workspace import account, design, home, portfolio, search, undo
 
 app_name = "workspace"
 
 urlpatterns: list[URLPattern] = [
+    path("", home.home, name="home"),
+    path("queue/", home.queue, name="queue"),
+    path("portfolio/", portfolio.portfolio, name="portfolio"),
+    path("portfolio/export/", portfolio.export, name="portfolio-export"),
+    path("portfolio/bulk/", portfolio.bulk, name="portfolio-bulk"),
+    path("portfolio/views/", portfolio.save_view, name="view-save"),
+    path("portfolio/views/<int:pk>/rename/", portfolio.rename_view, name="view-rename"),
+    path("portfolio/views/<int:pk>/delete/", portfolio.delete_view, name="view-delete"),
+    path("accounts/<int:pk>/", account.account, name="account"),
+    path("accounts/<int:pk>/timeline/", account.timeline, name="timeline"),
+    path("accounts/<int:pk>/touches/new/", account.touch_new, name="touch-new"),
+    path("search/", search.search, name="search"),
+    path("search/names/", search.account_names, name="account-names"),
+    path("undo/<str:key>/", undo.undo, name="undo"),
     path("design/", design.design, name="design"),
 ]

@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
                     "until",
                     models.DateField(help_text="The day the line comes back if its reason still stands."),
                 ),
-                ("reason_key", models.CharField(max_length=100)),
+                ("reason_key", models.CharField(help_text="The reasons it had, by key.", max_length=200)),
                 ("note", models.CharField(blank=True, max_length=500)),
                 ("dismissed_at", models.DateTimeField(default=django.utils.timezone.now)),
                 (

@@ -1,0 +1,338 @@
+"""Home: who needs somebody first, then what moved, what is due, and whom to answer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from accounts.models import Account, Movement, Renewal
+from csplatform.periods import Period, day_of
+from metrics.kpis import Filters, Question, ask_many, month_so_far
+from metrics.models import HealthScore
+from playbooks import attention
+from playbooks.models import Task
+from playbooks.tasking import people_to_ask
+from surveys.models import Answer
+from team.models import User
+from workspace.forms import HomeForm
+
+FIRST_LINES = 10
+MOST_LINES = 200
+CALENDAR_WEEKS = 5
+MOST_MOVES = 6
+
+
+@dataclass(frozen=True)
+class Range:
+    """Whose accounts, for whom, and as of which day."""
+
+    user: User
+    day: date
+    csm: User | None = None
+
+    @property
+    def csm_id(self) -> int | None:
+        return self.csm.pk if self.csm else None
+
+    def accounts(self) -> Any:
+        seen = Account.objects.visible_to(self.user)
+        if self.csm_id is None:
+            return seen
+        return seen.filter(pk__in=attention.held_by(self.csm_id, self.day))
+
+
+def range_of(request: HttpRequest) -> tuple[Range, HomeForm]:
+    """Read whose home this is: one's own, or for managers and admins that of a CSM they choose."""
+    user = request.user
+    form = HomeForm(request.GET, people=people_to_ask(user) if user.role != User.Role.CSM else None)
+    asked = form.cleaned_data if form.is_valid() else {}
+    return Range(user, day_of(timezone.now()), asked.get("csm")), form
+
+
+@login_required
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    chosen, form = range_of(request)
+    asked = form.cleaned_data if form.is_valid() else {}
+    if not Account.objects.visible_to(chosen.user).exists():
+        return render(request, "workspace/home_empty.html", {"is_new": not Account.objects.exists()})
+    show_all = bool(asked.get("all"))
+    days = 1 if asked.get("since") == "yesterday" else 7
+    context = {
+        "form": form,
+        "csm": chosen.csm,
+        "day": chosen.day,
+        **queue_context(chosen, show_all=show_all),
+        "figures": figures(chosen),
+        "days": days,
+        "movers": score_moves(chosen, days=days),
+        "movements": money_moves(chosen, days=days),
+        "weeks": weeks_ahead(chosen),
+        "answers": answers_to_close(chosen),
+        "page_shortcuts": [
+            (["d"], "Done with the line"),
+            (["s"], "Snooze it"),
+            (["n"], "Not useful"),
+            (["c"], "Log a call"),
+            (["t"], "Make it a task"),
+        ],
+    }
+    return render(request, "workspace/home.html", context)
+
+
+@login_required
+@require_safe
+def queue(request: HttpRequest) -> HttpResponse:
+    """The queue alone, for htmx, after a line was set aside or brought back."""
+    chosen, form = range_of(request)
+    asked = form.cleaned_data if form.is_valid() else {}
+    return render(request, "workspace/_queue.html", queue_context(chosen, show_all=bool(asked.get("all"))))
+
+
+def queue_context(chosen: Range, *, show_all: bool) -> dict[str, Any]:
+    limit = MOST_LINES if show_all else FIRST_LINES
+    return {
+        "queue": attention.queue(chosen.user, chosen.day, limit=limit, csm_id=chosen.csm_id),
+        "show_all": show_all,
+        "most_lines": MOST_LINES,
+        "csm": chosen.csm,
+    }
+
+
+# --- The figures ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Card:
+    """A number of the strip: what `kpi_card` shows."""
+
+    label: str
+    value: Decimal | int | None
+    unit: str
+    href: str
+    period: str = ""
+    change: Decimal | None = None
+    than: str = ""
+    better: str = "up"
+    note: str = ""
+    interval: tuple[Any, Any] | None = None
+    sample_size: int | None = None
+    small_sample: bool = False
+    reason: str = ""
+    short: bool = False
+
+
+def figures(chosen: Range) -> list[Card]:
+    """Return recurring revenue, customers, NPS and what stands in red: each leads to its explanation."""
+    user, day = chosen.user, chosen.day
+    of_csm = user.pk if user.role == User.Role.CSM else chosen.csm_id
+    month = month_so_far(day)
+    quarter = Period.last_days(90, until=day)
+    filters = Filters(csm=of_csm)
+    mrr = Question("mrr", month, filters=filters, user=user)
+    customers = Question("customer_count", month, filters=filters, user=user)
+    nps = Question("nps", quarter, filters=filters, user=user)
+    # The level at the end of last month: one day is enough, both are taken at a period's end.
+    eve = Period(month.start - timedelta(days=1), month.start)
+    asked = [mrr, replace(mrr, period=eve), customers, replace(customers, period=eve), nps]
+    now, before, count, count_before, voice = ask_many([*asked])
+    csm = {"csm": of_csm} if of_csm else {}
+
+    def link(slug: str, period: Period) -> str:
+        dates = {"start": period.start.isoformat(), "end": period.end.isoformat()}
+        return f"/kpis/{slug}/?{urlencode({**dates, **csm})}"
+
+    risk = _at_risk(chosen, of_csm)
+    portfolio = f"{reverse('workspace:portfolio')}?" + urlencode(
+        {"band": "red", **({"csm": "me"} if of_csm == user.pk else csm)}
+    )
+    than = f"since the end of {eve.start:%B}"
+    interval = voice.figure.interval
+    return [
+        Card(
+            "MRR",
+            now.value,
+            "money",
+            link("mrr", month),
+            "today",
+            _difference(now.value, before.value),
+            than,
+            reason=now.figure.reason,
+            short=True,
+        ),
+        Card(
+            "Customers",
+            count.value,
+            "count",
+            link("customer_count", month),
+            "today",
+            _difference(count.value, count_before.value),
+            than,
+            reason=count.figure.reason,
+        ),
+        Card(
+            "NPS",
+            voice.value,
+            "points",
+            link("nps", quarter),
+            "90 days",
+            interval=(interval.low, interval.high) if interval else None,
+            sample_size=voice.figure.sample_size if voice.value is not None else None,
+            small_sample=voice.figure.is_small_sample,
+            reason=voice.figure.reason,
+        ),
+        Card(
+            "MRR at risk",
+            risk["mrr"],
+            "money",
+            portfolio,
+            "today",
+            better="down",
+            note=f"{risk['accounts']} account{'' if risk['accounts'] == 1 else 's'} in red",
+            short=True,
+        ),
+    ]
+
+
+def _difference(now: Decimal | None, before: Decimal | None) -> Decimal | None:
+    return None if now is None or before is None else now - before
+
+
+def _at_risk(chosen: Range, of_csm: int | None) -> dict[str, Any]:
+    accounts = Account.objects.visible_to(chosen.user).customers().filter(health__band="red")
+    if of_csm is not None:
+        accounts = accounts.filter(pk__in=attention.held_by(of_csm, chosen.day))
+    found = accounts.order_by().aggregate(mrr=Sum("mrr"), accounts=Count("pk"))
+    return {"mrr": found["mrr"] or Decimal(0), "accounts": found["accounts"]}
+
+
+# --- What moved -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ScoreMove:
+    account: Account
+    score: Decimal
+    change: Decimal
+
+
+def score_moves(chosen: Range, *, days: int) -> list[ScoreMove]:
+    """Return whose score moved most since a day, down and up, the largest moves first."""
+    if days == 7:
+        # Two reads of an index's ends instead of one sort of everybody by size.
+        rows = chosen.accounts().customers().filter(health__score__isnull=False).select_related("health")
+        moves = [
+            ScoreMove(account, account.health.score, account.health.change_7d)
+            for account in [
+                *rows.filter(health__change_7d__lt=0).order_by("health__change_7d")[:MOST_MOVES],
+                *rows.filter(health__change_7d__gt=0).order_by("-health__change_7d")[:MOST_MOVES],
+            ]
+        ]
+    else:
+        earlier = HealthScore.objects.filter(account=OuterRef("account"), day__lt=chosen.day)
+        scores = (
+            HealthScore.objects.filter(
+                account__in=chosen.accounts().customers(), day=chosen.day, score__isnull=False
+            )
+            .annotate(before=Subquery(earlier.order_by("-day").values("score")[:1]))
+            .annotate(change=F("score") - F("before"))
+            .exclude(change=0)
+            .filter(before__isnull=False)
+            .select_related("account")
+        )
+        moves = [
+            ScoreMove(row.account, row.score, row.change)
+            for row in [*scores.order_by("change")[:MOST_MOVES], *scores.order_by("-change")[:MOST_MOVES]]
+        ]
+        moves = list({move.account.pk: move for move in moves}.values())
+    moves.sort(key=lambda move: (-abs(move.change), move.account.pk))
+    return moves[:MOST_MOVES]
+
+
+def money_moves(chosen: Range, *, days: int) -> Sequence[Movement]:
+    """Return the largest movements of revenue in the last days; corrections are left to the ledger."""
+    period = Period.last_days(days, until=chosen.day)
+    return list(
+        Movement.objects.filter(account__in=chosen.accounts(), is_reversal=False)
+        .effective_in(period)
+        .exclude(delta=0)
+        .select_related("account")
+        .order_by("-effective_on", "-pk")[:MOST_MOVES]
+    )
+
+
+# --- What is due ----------------------------------------------------------------------
+
+
+@dataclass
+class Day:
+    day: date
+    is_today: bool
+    is_past: bool
+    renewals: list[Renewal] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.renewals and not self.tasks
+
+
+def weeks_ahead(chosen: Range) -> list[list[Day]]:
+    """Return five weeks from this Monday with the renewals and open tasks of each day."""
+    monday = chosen.day - timedelta(days=chosen.day.weekday())
+    last = monday + timedelta(days=7 * CALENDAR_WEEKS - 1)
+    renewals: dict[date, list[Renewal]] = defaultdict(list)
+    for renewal in (
+        Renewal.objects.filter(
+            account__in=chosen.accounts(),
+            due_on__gte=chosen.day,
+            due_on__lte=last,
+            outcome=Renewal.Outcome.OPEN,
+        )
+        .select_related("account")
+        .order_by("due_on", "-due_value", "pk")[:MOST_LINES]
+    ):
+        renewals[renewal.due_on].append(renewal)
+    tasks: dict[date, list[Task]] = defaultdict(list)
+    whose = Q(assignee=chosen.csm_id or chosen.user.pk)
+    for task in (
+        Task.objects.visible_to(chosen.user)
+        .open()
+        .filter(whose, due_on__lte=last)
+        .select_related("account")
+        .order_by("due_on", "pk")[:MOST_LINES]
+    ):
+        # What is overdue is for today.
+        tasks[max(task.due_on, chosen.day)].append(task)
+    days = [monday + timedelta(days=n) for n in range(7 * CALENDAR_WEEKS)]
+    found = [Day(day, day == chosen.day, day < chosen.day, renewals[day], tasks[day]) for day in days]
+    return [found[n : n + 7] for n in range(0, len(found), 7)]
+
+
+def answers_to_close(chosen: Range, most: int = 5) -> list[dict[str, Any]]:
+    """Return the newest low answers that nobody has followed up, with what was said."""
+    rows = list(
+        attention.open_detractors(chosen.day)
+        .filter(response__account__in=chosen.accounts())
+        .select_related("response__account", "response__contact")
+        .order_by("-response__given_at", "-pk")[:most]
+    )
+    said = dict(
+        Answer.objects.filter(response__in=[row.response_id for row in rows], kind=Answer.Kind.TEXT)
+        .exclude(text="")
+        .values_list("response", "text")
+    )
+    return [{"answer": row, "text": said.get(row.response_id, "")} for row in rows]
