@@ -164,6 +164,10 @@ class TicketEvent(models.Model):
     recorded_at = models.DateTimeField(default=timezone.now)
     status = models.CharField(max_length=60, blank=True, help_text="As the helpdesk named it.")
     agent = models.CharField(max_length=150, blank=True)
+    is_estimated = models.BooleanField(
+        default=False,
+        help_text="The helpdesk does not say when; by this moment it had happened. No duration is taken from it.",
+    )
 
     objects = TicketEventQuerySet.as_manager()
 
