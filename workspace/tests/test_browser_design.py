@@ -22,6 +22,9 @@ PAGES = ["/design/", "/auth/login/", "/auth/password/reset/"]
 
 Opener = Callable[..., Page]
 
+# Nothing waits this long on a free machine; a busy one may.
+expect.set_options(timeout=15_000)
+
 
 @pytest.fixture
 def ada() -> User:
