@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from rest_framework.request import Request
@@ -21,6 +22,17 @@ def refuse_unknown_parameters(request: Request, known: set[str]) -> None:
     for name, value in request.query_params.items():
         if "\x00" in value:
             raise FieldError((name, "invalid", "NUL characters are not allowed."))
+
+
+def day_asked(request: Request, name: str, default: date) -> date:
+    """Return a day of the query string, as 2026-01-31."""
+    text = request.query_params.get(name, "")
+    if not text:
+        return default
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise FieldError((name, "invalid", f"“{text[:40]}” is no day; write it as 2026-01-31.")) from error
 
 
 class StrictFilters:
