@@ -338,9 +338,7 @@ def _from_snapshot(question: Question, targets: Mapping[str, Decimal | None]) ->
         variant=variant,
         figure=_stored_figure(totals[0]) if totals else empty,
         groups=[
-            Group(
-                key=row.group, label=names.get(row.group, row.group) or NOBODY, figure=_stored_figure(row)
-            )
+            Group(key=row.group, label=names.get(row.group, row.group) or NOBODY, figure=_stored_figure(row))
             for row in grouped
         ],
         target=targets.get(kpi.slug),

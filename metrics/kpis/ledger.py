@@ -158,7 +158,8 @@ def cohort_kept(name: str) -> Part:
 
     def facts(scope: Scope) -> QuerySet[Any]:
         cohort = Account.objects.filter(pk__in=accounts_that_are_customers(scope, "start"))
-        kept = Least(_revenue_of_account(scope, "start"), _revenue_of_account(scope, "end"))
+        rates = _rates_on(scope.period.start - timedelta(days=1))
+        kept = Least(_revenue_of_account(scope, "start", rates), _revenue_of_account(scope, "end", rates))
         return cohort.annotate(kpi_kept=ExpressionWrapper(kept, BigIntegerField()))
 
     return Part(
@@ -169,13 +170,12 @@ def cohort_kept(name: str) -> Part:
     )
 
 
-def _revenue_of_account(scope: Scope, at: Boundary) -> Coalesce:
+def _revenue_of_account(scope: Scope, at: Boundary, rates: Mapping[str, Decimal]) -> Coalesce:
     """Return an account's revenue in millionths of the reporting currency.
 
     A currency without a rate is left out here; the cohort's balances, counted beside this,
     refuse it.
     """
-    rates = _rates_on(scope.period.start - timedelta(days=1))
     whens = [When(currency=currency, then=F("delta") * Value(rate)) for currency, rate in rates.items()]
     field = DecimalField(max_digits=30, decimal_places=6)
     amount = Case(*whens, default=Value(Decimal(0)), output_field=field)

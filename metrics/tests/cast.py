@@ -1,0 +1,200 @@
+"""A small company with something for every KPI to count.
+
+Ada holds Acme, which grows, and Globex, which shrinks and is Grace's from 16 February on.
+Initech leaves in February, Hooli joins and leaves within it, Umbrella comes back. Soylent
+pays in dollars. All questions are about February 2026.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+from accounts import ledger
+from accounts.models import Account, Assignment, Charge, ExchangeRate
+from accounts.tests.factories import change_terms, make_account, make_plan, make_user, subscribe
+from csplatform.periods import Period
+from surveys.models import Answer, Response, Survey
+from team.models import User
+from tickets.models import Ticket, TicketEvent, TicketSource
+from usage.models import ActivityMonth, EndUser
+
+FEBRUARY = Period(date(2026, 2, 1), date(2026, 3, 1))
+NOW = datetime(2026, 3, 10, 9, tzinfo=UTC)
+
+
+def at(day: date, hour: int = 12) -> datetime:
+    return datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
+
+
+def february(day: int) -> date:
+    return date(2026, 2, day)
+
+
+@dataclass
+class Cast:
+    ada: User
+    grace: User
+    acme: Account
+    globex: Account
+    initech: Account
+
+
+def hire() -> tuple[User, User]:
+    return make_user("Ada"), make_user("Grace")
+
+
+def make_company() -> Cast:
+    ada, grace = hire()
+    basic, pro = make_plan("basic", level=1), make_plan("pro", level=2, seats_included=50)
+    accounts = {
+        name: make_account(name) for name in ("Acme", "Globex", "Initech", "Hooli", "Umbrella", "Soylent")
+    }
+    acme, globex, initech = accounts["Acme"], accounts["Globex"], accounts["Initech"]
+    hold(acme, ada, date(2025, 1, 1))
+    hold(globex, ada, date(2025, 1, 1), february(15))
+    hold(globex, grace, february(16))
+    hold(initech, grace, date(2025, 1, 1))
+    ledger.record_traits(
+        {
+            acme.pk: {"segment": "large", "lifecycle_stage": "grow"},
+            globex.pk: {"segment": "small"},
+            initech.pk: {"segment": "large"},
+        },
+        on=date(2025, 1, 1),
+    )
+    ledger.record_traits({globex.pk: {"segment": "large"}}, on=february(10))
+
+    ExchangeRate.objects.create(currency="USD", starts_on=date(2025, 1, 1), rate=Decimal("0.9"))
+    ExchangeRate.objects.create(currency="USD", starts_on=february(1), rate=Decimal("0.8"))
+    line = subscribe(acme, "1000.10", date(2025, 1, 1), plan=basic, quantity=Decimal(1))
+    change_terms(line, february(5), unit_price=Decimal("1500.30"), plan=pro)
+    line = subscribe(globex, 40, date(2025, 3, 1), plan=basic, quantity=Decimal(10))
+    change_terms(line, february(20), quantity=Decimal(6))
+    subscribe(initech, 300, date(2025, 2, 1), february(11), plan=pro)
+    subscribe(accounts["Hooli"], 70, february(3), february(22), plan=basic)
+    subscribe(accounts["Umbrella"], 80, date(2025, 1, 1), date(2025, 8, 31))
+    subscribe(accounts["Umbrella"], 90, february(8))
+    line = subscribe(accounts["Soylent"], 200, date(2025, 6, 1), currency="USD")
+    change_terms(line, february(12), unit_price=Decimal(250))
+    for account, day, amount in ((acme, february(2), 500), (globex, february(28), -120)):
+        Charge.objects.create(account=account, day=day, amount=amount, currency="EUR")
+
+    _answers(acme, globex)
+    _tickets(acme, globex)
+    _usage(acme, globex)
+    return Cast(ada, grace, acme, globex, initech)
+
+
+def hold(account: Account, user: User, starts_on: date, ends_on: date | None = None) -> None:
+    Assignment.objects.create(account=account, user=user, starts_on=starts_on, ends_on=ends_on)
+
+
+def answer(
+    kind: str,
+    score: int,
+    *,
+    account: Account | None = None,
+    day: date | None = None,
+    is_anonymous: bool = False,
+    state: str = Response.State.CONFIRMED,
+    scale: tuple[int, int] | None = None,
+    recorded_at: datetime | None = None,
+) -> Answer:
+    survey, _ = Survey.objects.get_or_create(
+        name="Quiet" if is_anonymous else "Open", defaults={"is_anonymous": is_anonymous}
+    )
+    given_at = at(day or february(14))
+    response = Response.objects.create(
+        survey=survey, account=account, given_at=given_at, state=state, recorded_at=recorded_at or given_at
+    )
+    low, high = scale or {"nps": (0, 10), "csat": (1, 5), "ces": (1, 7)}[kind]
+    return Answer.objects.create(
+        response=response,
+        kind=kind,
+        score=score,
+        scale_low=low,
+        scale_high=high,
+        positive_from=high - 1 if kind == "csat" else None,
+    )
+
+
+def _answers(acme: Account, globex: Account) -> None:
+    for account, kind, scores in (
+        (acme, "nps", (10, 9, 9, 8, 3)),
+        (globex, "nps", (2, 7)),
+        (None, "nps", (9,)),
+        (acme, "csat", (5, 4, 2)),
+        (globex, "csat", (3,)),
+        (acme, "ces", (7, 7, 6)),
+        (globex, "ces", (5, 4, 2, 1)),
+    ):
+        for number, score in enumerate(scores):
+            answer(kind, score, account=account, day=february(10 + 3 * number))
+    answer("nps", 0, account=acme, is_anonymous=True)
+    answer("nps", 0, account=acme, state=Response.State.PROVISIONAL)
+    answer("nps", 0, account=acme, day=date(2026, 3, 1))
+
+
+def ticket(
+    external_id: str,
+    opened: date,
+    resolved: date | None = None,
+    *,
+    account: Account | None = None,
+    **fields: object,
+) -> Ticket:
+    source, _ = TicketSource.objects.get_or_create(name="desk")
+    made = Ticket.objects.create(
+        source=source,
+        external_id=external_id,
+        account=account,
+        opened_at=at(opened),
+        recorded_at=at(opened),
+        resolved_at=at(resolved) if resolved else None,
+        settles_at=at(resolved) + timedelta(days=7) if resolved else None,
+        **fields,
+    )
+    TicketEvent.objects.create(ticket=made, kind="opened", happened_at=at(opened), recorded_at=at(opened))
+    if resolved:
+        TicketEvent.objects.create(
+            ticket=made, kind="resolved", happened_at=at(resolved), recorded_at=at(resolved)
+        )
+    return made
+
+
+def _tickets(acme: Account, globex: Account) -> None:
+    ticket("old", date(2026, 1, 20), february(3), account=acme, agent_replies=4)
+    ticket("once", february(2), february(2), account=acme, agent_replies=1, is_first_contact=True)
+    ticket("long", february(4), february(18), account=globex, agent_replies=5)
+    ticket("open", february(19), account=globex)
+    ticket("nobody's", february(21), february(22), agent_replies=1, is_first_contact=True)
+    back = ticket("back", february(6), february(9), account=acme, reopen_count=1, agent_replies=1)
+    TicketEvent.objects.create(ticket=back, kind="reopened", happened_at=at(february(8)), recorded_at=NOW)
+    TicketEvent.objects.create(ticket=back, kind="resolved", happened_at=at(february(7)), recorded_at=NOW)
+    ticket("junk", february(6), account=acme, exclusion="spam")
+    merged = ticket("twin", february(20), account=globex, merged_into=back)
+    TicketEvent.objects.create(
+        ticket=merged, kind="merged", happened_at=at(february(20), 15), recorded_at=NOW
+    )
+
+
+def active(user: EndUser, account: Account, *days: date) -> None:
+    for day in days:
+        row, _ = ActivityMonth.objects.get_or_create(end_user=user, account=account, month=day.replace(day=1))
+        row.days |= 1 << (day.day - 1)
+        row.save()
+
+
+def _usage(acme: Account, globex: Account) -> None:
+    people = [
+        EndUser.objects.create(account=acme, source="app", external_id=f"person {number}")
+        for number in range(5)
+    ]
+    active(people[0], acme, february(28), february(27), february(1))
+    active(people[1], acme, february(22))
+    active(people[1], globex, february(25))
+    active(people[2], globex, date(2026, 1, 30), date(2026, 1, 29))
+    active(people[3], globex, date(2026, 1, 28))
+    active(people[4], globex, date(2026, 3, 1))

@@ -1,0 +1,222 @@
+"""What holds for every KPI: the rows add up to the counts, the groups to the total."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from csplatform.periods import Period
+from metrics.calculations import as_counted
+from metrics.kpis import DIMENSIONS, KPIS, Filters, Question, Variant, ask, ask_many, rows, series
+from metrics.kpis.definition import Kpi
+from metrics.tests.cast import FEBRUARY, NOW, Cast, make_company
+from tickets.models import Ticket
+
+pytestmark = pytest.mark.django_db
+
+
+def every_variant() -> Iterator[object]:
+    for kpi in KPIS.values():
+        for variant in kpi.variants:
+            yield pytest.param(kpi, variant, id=f"{kpi.slug} {variant.slug}".strip())
+
+
+all_variants = pytest.mark.parametrize(("kpi", "variant"), list(every_variant()))
+
+
+@pytest.fixture(scope="module")
+def told(django_db_setup: None, django_db_blocker: Any) -> Iterator[Cast]:
+    """Make the company once for all tests here: what a test changes is rolled back after it."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield make_company()
+        transaction.set_rollback(True)
+
+
+@pytest.fixture
+def company(told: Cast, db: None) -> Cast:
+    return told
+
+
+def about(kpi: Kpi, variant: Variant, **asked: object) -> Question:
+    return Question(kpi.slug, FEBRUARY, variant=variant.slug, now=NOW, **asked)  # type: ignore[arg-type]
+
+
+@all_variants
+def test_a_definition_says_what_it_is_in_words(kpi: Kpi, variant: Variant) -> None:
+    assert kpi.definition.endswith(".")
+    assert variant.formula_text
+    assert variant.source_text
+    assert kpi.unit in ("percent", "points", "count", "ratio", "money")
+    if variant.calculate is not as_counted:
+        assert all(variant.says(heading) for heading in ("Formula", "Unit", "Source"))
+        assert set(variant.arguments) <= set(variant.count_names), "every argument has a count of its name"
+
+
+@all_variants
+def test_the_company_has_something_to_count_for_it(kpi: Kpi, variant: Variant, company: Cast) -> None:
+    figure = ask(about(kpi, variant)).figure
+    assert figure.value is not None
+    assert figure.numerator
+
+
+@all_variants
+def test_the_rows_add_up_to_the_counts(kpi: Kpi, variant: Variant, company: Cast) -> None:
+    question = about(kpi, variant)
+    counts = ask(question).figure.counts
+    for name in variant.count_names:
+        found = rows(question, name)
+        assert sum((row["amount"] for row in found), Decimal(0)) == counts[name], name
+        assert len(found) == len(list(found)), name
+
+
+@all_variants
+def test_the_rows_of_a_group_add_up_to_its_counts(kpi: Kpi, variant: Variant, company: Cast) -> None:
+    for group_by in DIMENSIONS:
+        for group in ask(about(kpi, variant, group_by=group_by)).groups:
+            if not group.key:
+                continue
+            key = int(group.key) if group_by == "csm" else group.key
+            question = about(kpi, variant, filters=Filters(**{group_by: key}))
+            assert ask(question).figure.counts == group.figure.counts
+            for name in filter(None, (variant.numerator, variant.denominator)):
+                total = sum((row["amount"] for row in rows(question, name)), Decimal(0))
+                assert total == group.figure.counts[name], (group.label, name)
+
+
+@all_variants
+def test_the_groups_add_up_to_the_total(kpi: Kpi, variant: Variant, company: Cast) -> None:
+    plain = ask(about(kpi, variant)).figure
+    for group_by in DIMENSIONS:
+        answer = ask(about(kpi, variant, group_by=group_by))
+        assert answer.groups
+        assert answer.figure.counts == plain.counts
+        for name in variant.count_names:
+            total = sum(group.figure.counts[name] for group in answer.groups)
+            assert total == plain.counts[name] or (not kpi.is_additive and total > plain.counts[name])
+
+
+@all_variants
+def test_a_series_says_the_same_as_asking_for_each_step(kpi: Kpi, variant: Variant, company: Cast) -> None:
+    question = replace(about(kpi, variant), period=Period(date(2025, 12, 1), date(2026, 3, 9)))
+    answers = series(question, "month")
+    assert [answer.question.period.end for answer in answers] == [
+        date(2026, 1, 1),
+        date(2026, 2, 1),
+        date(2026, 3, 1),
+        date(2026, 3, 9),
+    ]
+    for answer in answers:
+        assert ask(answer.question).figure == answer.figure
+
+
+@all_variants
+def test_grouped_by_month_it_is_the_series(kpi: Kpi, variant: Variant, company: Cast) -> None:
+    question = replace(about(kpi, variant), period=Period(date(2026, 1, 1), date(2026, 3, 1)))
+    groups = ask(replace(question, group_by="month")).groups
+    assert [group.label for group in groups] == ["Jan 2026", "Feb 2026"]
+    assert [group.figure for group in groups] == [answer.figure for answer in series(question, "month")]
+
+
+@all_variants
+def test_who_holds_no_account_sees_nothing_of_it(kpi: Kpi, variant: Variant, company: Cast) -> None:
+    company.grace.assignments.all().delete()
+    figure = ask(about(kpi, variant, user=company.grace)).figure
+    assert all(number == 0 for number in figure.counts.values())
+    assert all(len(rows(about(kpi, variant, user=company.grace), name)) == 0 for name in variant.count_names)
+
+
+@all_variants
+def test_a_csm_sees_what_their_accounts_make(kpi: Kpi, variant: Variant, company: Cast) -> None:
+    mine = ask(about(kpi, variant, user=company.ada)).figure
+    by_account = ask(about(kpi, variant, filters=Filters(account=company.acme.pk))).figure
+    assert mine.counts == by_account.counts, "Ada holds Acme alone today"
+
+
+def test_all_kpis_are_answered_with_a_handful_of_statements(company: Cast) -> None:
+    questions = [about(kpi, variant) for kpi in KPIS.values() for variant in kpi.variants]
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        answers = ask_many(questions)
+    # One for the counts, the others for targets and exchange rates.
+    assert len(queries) <= 5
+    assert [answer.figure for answer in answers] == [ask(question).figure for question in questions]
+
+
+@all_variants
+def test_a_grouped_kpi_takes_few_statements(kpi: Kpi, variant: Variant, company: Cast) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        ask(about(kpi, variant, group_by="csm"))
+    # The counts, the targets, the names of CSMs, exchange rates.
+    assert len(queries) <= 4 + kpi.is_exchanged_by_database
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/Los_Angeles"])
+def test_a_moment_counts_on_its_day_in_the_workspaces_time_zone(company: Cast, settings, zone) -> None:
+    settings.TIME_ZONE = zone
+    timezone.get_default_timezone.cache_clear()
+    days = series(Question("tickets_received", FEBRUARY, now=NOW), "day")
+    assert (
+        sum(answer.value or 0 for answer in days)
+        == ask(Question("tickets_received", FEBRUARY, now=NOW)).value
+    )
+
+
+@pytest.mark.parametrize(
+    ("slug", "opening", "closing"),
+    [
+        ("mrr", "opening", "mrr"),
+        ("customer_count", "customers_at_start", "customers"),
+        ("ticket_backlog", "opening", "backlog"),
+    ],
+)
+@pytest.mark.parametrize("group_by", ["", "csm"])
+def test_one_days_closing_is_the_next_ones_opening(
+    slug: str, opening: str, closing: str, group_by: str, company: Cast
+) -> None:
+    days = list(Period(date(2026, 1, 25), date(2026, 3, 9)).steps("day"))
+    answers = ask_many([Question(slug, day, group_by=group_by, now=NOW) for day in days])
+    for before, after in pairwise(answers):
+        assert after.figure.counts[opening] == before.figure.counts[closing]
+
+
+def test_the_backlog_of_each_day_follows_from_the_day_before(company: Cast) -> None:
+    backlog = 0
+    for day in series(Question("ticket_backlog", Period(date(2026, 1, 1), date(2026, 3, 9)), now=NOW), "day"):
+        counts = day.figure.counts
+        backlog += counts["received"] + counts["reopened"] - counts["closed"] - counts["merged"]
+        assert day.value == backlog
+    assert backlog == Ticket.objects.open().filter(exclusion="").count() == 1
+
+
+@pytest.mark.parametrize("group_by", ["csm", "segment", "plan", "lifecycle_stage"])
+def test_the_waterfall_closes_in_every_group(group_by: str, company: Cast) -> None:
+    answer = ask(Question("mrr", FEBRUARY, group_by=group_by, now=NOW))
+    for figure in (answer.figure, *(group.figure for group in answer.groups)):
+        counts = figure.counts
+        gained = counts["new"] + counts["expansion"] + counts["reactivation"]
+        lost = counts["contraction"] + counts["churned"]
+        beside = counts["transferred"] + counts["fx"]
+        assert counts["opening"] + gained - lost + beside == counts["mrr"]
+    assert answer.figure.counts["transferred"] == 0
+    assert answer.figure.counts["fx"] == -20, "200 dollars at 0.9, then at 0.8"
+
+
+def test_retention_and_cohort_churn_make_a_hundred(company: Cast) -> None:
+    for group_by in ("", *DIMENSIONS):
+        kept = ask(Question("customer_retention_rate", FEBRUARY, group_by=group_by, now=NOW))
+        gone = ask(Question("customer_churn_rate", FEBRUARY, variant="cohort", group_by=group_by, now=NOW))
+        assert kept.value is not None
+        assert gone.value is not None
+        assert kept.value + gone.value == 100
+        for one, other in zip(kept.groups, gone.groups, strict=True):
+            assert one.figure.counts["kept"] + other.figure.counts["lost"] == one.figure.denominator

@@ -1,0 +1,304 @@
+"""The worked examples of the definitions, from subscriptions and facts to the answer."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from accounts import ledger
+from accounts.models import Charge, ExchangeRate, Subscription
+from accounts.tests.factories import change_terms, make_account, make_plan, make_user, subscribe
+from csplatform.periods import Period
+from metrics.kpis import Answer, Filters, Question, ask, rows
+from metrics.kpis.reading import read_question
+from metrics.tests.cast import FEBRUARY, active, answer, february, hold, ticket
+from usage.models import EndUser
+
+pytestmark = pytest.mark.django_db
+
+JANUARY = Period(date(2026, 1, 1), date(2026, 2, 1))
+APRIL = Period(date(2026, 4, 1), date(2026, 5, 1))
+
+
+def at(month: int, day: int, year: int = 2026) -> datetime:
+    return datetime(year, month, day, 12, tzinfo=UTC)
+
+
+def shown(found: Answer, places: int = 2) -> str:
+    assert found.value is not None, found.figure.reason
+    return str(round(found.value, places))
+
+
+def asked(slug: str, period: Period = FEBRUARY, **more: object) -> Answer:
+    return ask(Question(slug, period, now=at(12, 1), **more))  # type: ignore[arg-type]
+
+
+def test_d1_churn_counts_all_cohort_or_widened() -> None:
+    for number in range(100):
+        # 9 of the 100 at the start leave.
+        subscribe(make_account(f"Old {number}"), 10, date(2025, 5, 1), february(10) if number < 9 else None)
+    for number in range(50):
+        # 3 of the 50 who join leave again.
+        subscribe(make_account(f"New {number}"), 10, february(3), february(20) if number < 3 else None)
+    found = {
+        variant: asked("customer_churn_rate", variant=variant) for variant in ("all", "cohort", "widened")
+    }
+    assert {variant: shown(each) for variant, each in found.items()} == {
+        "all": "12.00",
+        "cohort": "9.00",
+        "widened": "8.00",
+    }
+    assert {each.figure.counts["month_0_churned"] for each in found.values()} == {3}
+    assert found["all"].figure.interval is None, "churn of those who joined is no share of the start"
+    assert found["cohort"].figure.interval is not None
+
+
+def test_d2_an_account_that_grew_and_shrank() -> None:
+    line = subscribe(make_account(), 100, date(2025, 1, 1))
+    change_terms(line, february(5), unit_price=Decimal(150))
+    change_terms(line, february(15), unit_price=Decimal(120))
+    assert [shown(asked(slug)) for slug in ("nrr", "grr", "revenue_churn_rate")] == [
+        "120.00",
+        "100.00",
+        "30.00",
+    ]
+
+
+def test_d3_who_left_last_year_is_out_of_net_retention() -> None:
+    amounts = {"grows": (300, 400), "shrinks": (250, 200), "leaves": (150, None), "stays": (300, 300)}
+    for name, (before, after) in amounts.items():
+        account = make_account(name)
+        line = subscribe(account, before, date(2025, 1, 1), None if after else february(9))
+        if after:
+            change_terms(line, february(9), unit_price=Decimal(after))
+    back = make_account("Returner")
+    subscribe(back, 80, date(2024, 1, 1), date(2025, 6, 30))
+    subscribe(back, 80, february(9))
+    assert shown(asked("nrr")) == "90.00"
+    moved = {slug: asked(slug).value for slug in ("expansion_mrr", "contraction_mrr", "churned_mrr")}
+    assert moved == {"expansion_mrr": 100, "contraction_mrr": 50, "churned_mrr": 150}
+    assert asked("reactivation_mrr").value == 80
+    assert asked("net_new_mrr").value == -20
+
+
+def test_d4_exchange_rates_move_the_fx_line_and_no_retention() -> None:
+    ExchangeRate.objects.create(currency="USD", starts_on=date(2026, 1, 1), rate=Decimal("1.10"))
+    ExchangeRate.objects.create(currency="USD", starts_on=date(2026, 2, 1), rate=Decimal("1.00"))
+    subscribe(make_account(), 100, date(2025, 1, 1), currency="USD")
+    found = asked("mrr")
+    assert (found.value, found.unit) == (100, "EUR")
+    assert (found.figure.counts["opening"], found.figure.counts["fx"]) == (110, -10)
+    assert shown(asked("nrr")) == "100.00"
+    assert shown(asked("grr")) == "100.00"
+
+
+def test_d6_a_weekly_price_is_brought_to_a_month() -> None:
+    subscribe(make_account(), 25, date(2025, 1, 1), interval="week")
+    assert shown(asked("mrr")) == "108.33"
+
+
+def test_d7_without_opening_revenue_a_rate_is_null_with_its_reason() -> None:
+    subscribe(make_account(), 100, february(3))
+    reasons = {
+        slug: asked(slug).figure.reason for slug in ("nrr", "grr", "revenue_churn_rate", "quick_ratio")
+    }
+    assert reasons == {
+        "nrr": "no_opening_mrr",
+        "grr": "no_opening_mrr",
+        "revenue_churn_rate": "no_opening_mrr",
+        "quick_ratio": "nothing_lost",
+    }
+    assert asked("customer_churn_rate").figure.reason == "no_customers_at_start"
+
+
+def test_d8_a_late_renewal_takes_the_churn_back_and_marks_it_restated() -> None:
+    account = make_account()
+    subscribe(account, 100, date(2025, 4, 1), date(2026, 3, 31), recorded_at=at(4, 1, 2025))
+    subscribe(account, 100, date(2026, 4, 1), recorded_at=at(4, 20))
+    then = ask(
+        read_question("customer_churn_rate", {"start": "2026-04-01", "known_at": "2026-04-05"}, user=None)
+    )
+    now = asked("customer_churn_rate", APRIL)
+    assert (then.value, then.figure.numerator, then.restated) == (100, 1, True)
+    assert (now.value, now.figure.numerator, now.restated) == (0, 0, True)
+    assert [row["day"] for row in rows(then.question)] == [date(2026, 4, 1)]
+    assert list(rows(now.question)) == []
+
+
+def test_what_nobody_corrected_is_not_restated() -> None:
+    account = make_account()
+    subscribe(account, 100, date(2025, 4, 1), date(2026, 3, 31), recorded_at=at(4, 1, 2025))
+    assert not asked("customer_churn_rate", APRIL).restated
+    assert not asked("customer_churn_rate", APRIL, known_at=at(4, 5)).restated
+
+
+def test_d9_addons_and_discounts_count_and_set_up_fees_do_not() -> None:
+    account = make_account()
+    subscribe(account, 50, date(2025, 1, 1), quantity=Decimal(200), discount_amount=Decimal(10))
+    subscribe(account, 10, date(2025, 1, 1), kind=Subscription.Kind.ADDON, quantity=Decimal(50))
+    Charge.objects.create(account=account, day=february(1), amount=700, currency="EUR")
+    assert asked("mrr").value == 8500
+    assert asked("invoiced_revenue").value == 700
+
+
+@pytest.mark.parametrize(("month", "mrr"), [(1, 100), (2, 200), (3, 100)])
+def test_d10_a_line_of_one_month_counts_in_that_month_only(month: int, mrr: int) -> None:
+    account = make_account()
+    subscribe(account, 100, date(2026, 1, 1))
+    subscribe(account, 100, date(2026, 2, 1), date(2026, 2, 28))
+    assert asked("mrr", Period.month_of(date(2026, month, 1))).value == mrr
+
+
+def test_d12_skipped_questions_change_no_score() -> None:
+    for score, times in ((10, 50), (8, 30), (3, 20)):
+        for _ in range(times):
+            answer("nps", score)
+    found = asked("nps")
+    assert found.figure.interval is not None
+    assert shown(found) == "30.00"
+    assert [str(round(bound, 2)) for bound in found.figure.interval] == ["14.05", "44.20"]
+    assert found.as_dict()["counts"] == {
+        "balance": "30",
+        "answers": "100",
+        "promoters": "50",
+        "passives": "30",
+        "detractors": "20",
+    }
+
+
+def test_d14_satisfaction_counts_from_the_questions_own_threshold() -> None:
+    for score in (5, 5, 4, 3, 1):
+        answer("csat", score)
+    assert shown(asked("csat")) == "60.00"
+    assert asked("csat").figure.is_small_sample
+    assert shown(asked("csat", variant="mean")) == "3.60"
+    answer("csat", 9, scale=(1, 10))
+    assert asked("csat").figure.numerator == 4
+    assert asked("csat", variant="mean").figure.reason == "mixed_scales"
+
+
+def test_d15_effort_is_a_mean_with_the_share_beside_it() -> None:
+    for score in (7, 7, 6, 5, 4, 2, 1):
+        answer("ces", score)
+    assert (shown(asked("ces")), shown(asked("ces", variant="share"), 1)) == ("4.57", "57.1")
+
+
+def test_eighty_of_a_hundred_licences_are_used() -> None:
+    account = make_account()
+    subscribe(account, 10, date(2025, 1, 1), quantity=Decimal(100))
+    for number in range(80):
+        active(
+            EndUser.objects.create(account=account, source="app", external_id=str(number)),
+            account,
+            february(9),
+        )
+    assert asked("license_utilization").value == 80
+
+
+def test_seats_are_those_contracted_on_the_day_asked_about() -> None:
+    account = make_account()
+    line = subscribe(account, 10, date(2025, 1, 1), quantity=Decimal(100))
+    change_terms(line, february(20), quantity=Decimal(40))
+    flat = make_plan("flat", seats_included=25)
+    subscribe(make_account("Globex"), 900, date(2025, 1, 1), plan=flat)
+    assert asked("license_utilization", JANUARY).figure.denominator == 125
+    assert asked("license_utilization").figure.denominator == 65
+
+
+@pytest.mark.parametrize(
+    ("last", "daily", "weekly", "monthly"),
+    [
+        (date(2026, 2, 28), 1, 1, 1),
+        # The 30 days before 1 March of a common year reach into three months.
+        (date(2026, 3, 1), 0, 1, 2),
+        (date(2026, 3, 29), 0, 0, 2),
+        (date(2026, 3, 30), 1, 1, 1),
+    ],
+)
+def test_active_users_are_counted_in_windows_across_months(
+    last: date, daily: int, weekly: int, monthly: int
+) -> None:
+    account = make_account()
+    days = {"early": date(2026, 1, 31), "late": date(2026, 2, 28), "next": date(2026, 3, 30)}
+    people = {name: EndUser.objects.create(account=account, source="app", external_id=name) for name in days}
+    for name, day in days.items():
+        active(people[name], account, day)
+    if last == date(2026, 2, 28):
+        people["early"].months.all().delete()
+    if last == date(2026, 3, 29):
+        active(people["early"], account, date(2026, 3, 3))
+    if last == date(2026, 3, 30):
+        people["late"].months.all().delete()
+    period = Period(last, last + timedelta(days=1))
+    found = [asked(f"{window}_active_users", period).value for window in ("daily", "weekly", "monthly")]
+    assert found == [daily, weekly, monthly]
+
+
+def test_a_ticket_is_pending_until_its_reopen_window_has_passed() -> None:
+    ticket("settled", february(2), february(2), agent_replies=1, is_first_contact=True)
+    ticket("pending", february(25), february(26), agent_replies=1, is_first_contact=True)
+    ticket("merged", february(3), merged_into=ticket("long", february(3), february(9), agent_replies=3))
+    early = ask(Question("first_contact_resolution_rate", FEBRUARY, now=at(3, 1)))
+    assert (early.figure.numerator, early.figure.denominator) == (1, 2)
+    assert early.figure.counts["pending"] == 1
+    later = ask(Question("first_contact_resolution_rate", FEBRUARY, now=at(3, 20)))
+    assert (later.figure.numerator, later.figure.denominator) == (2, 3)
+    immediate = ask(Question("first_contact_resolution_rate", FEBRUARY, variant="immediate", now=at(3, 1)))
+    assert (immediate.figure.numerator, immediate.figure.denominator) == (2, 3)
+
+
+def test_a_csm_is_credited_with_what_happened_while_the_account_was_theirs() -> None:
+    ada, grace = make_user("Ada"), make_user("Grace")
+    account = make_account()
+    hold(account, ada, date(2025, 1, 1), february(9))
+    hold(account, grace, february(10))
+    subscribe(account, 100, date(2025, 1, 1), february(14))
+    groups = {group.label: group.figure for group in asked("customer_churn_rate", group_by="csm").groups}
+    assert (groups["Ada"].numerator, groups["Ada"].denominator) == (0, 1)
+    assert (groups["Grace"].numerator, groups["Grace"].denominator) == (1, 0)
+    assert groups["Grace"].reason == "no_customers_at_start"
+
+
+def test_a_segment_is_the_one_at_the_end_of_the_period() -> None:
+    account = make_account()
+    ledger.record_traits({account.pk: {"segment": "small"}}, on=date(2025, 1, 1))
+    ledger.record_traits({account.pk: {"segment": "large"}}, on=february(20))
+    subscribe(account, 100, date(2025, 1, 1))
+    assert [group.key for group in asked("mrr", JANUARY, group_by="segment").groups] == ["small"]
+    assert [group.key for group in asked("mrr", group_by="segment").groups] == ["large"]
+
+
+def test_money_without_an_exchange_rate_is_no_wrong_sum() -> None:
+    subscribe(make_account("Acme"), 100, date(2025, 1, 1))
+    dollars = make_account("Globex")
+    subscribe(dollars, 100, date(2025, 1, 1), currency="USD")
+    found = asked("mrr")
+    assert (found.value, found.figure.reason) == (None, "no_exchange_rate")
+    alone = asked("mrr", filters=Filters(account=dollars.pk))
+    assert (alone.value, alone.unit) == (100, "USD"), "one currency alone needs no exchange"
+
+
+def test_anonymous_answers_count_in_the_total_and_for_no_account() -> None:
+    ada = make_user("Ada")
+    account = make_account(csm=ada)
+    answer("nps", 10, account=account)
+    answer("nps", 2, account=account, is_anonymous=True)
+    assert asked("nps").figure.denominator == 2
+    assert asked("nps", filters=Filters(account=account.pk)).figure.denominator == 1
+    assert asked("nps", user=ada).figure.denominator == 1
+    labels = {group.label: group.figure.denominator for group in asked("nps", group_by="csm").groups}
+    assert labels == {"Ada": 1, "none": 1}
+    assert [row["account"] and row["account"]["name"] for row in rows(asked("nps").question, "answers")] == [
+        "Acme",
+        None,
+    ]
+
+
+def test_an_answer_recorded_late_was_not_known_before() -> None:
+    answer("nps", 10, recorded_at=at(2, 14))
+    answer("nps", 1, day=february(20), recorded_at=at(3, 5))
+    assert asked("nps").value == 0
+    then = asked("nps", known_at=at(3, 1))
+    assert (then.value, then.restated) == (100, True)
