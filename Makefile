@@ -54,8 +54,9 @@ demo: $(RUNTIME) $(FRONT_END) ## a company of 200 customers and two years on htt
 	@$(MAKE) --no-print-directory --jobs=2 $(STATIC) demo-data DEMO=--if-empty
 	@exec $(MANAGE) serve
 
-demo-reset: $(RUNTIME) $(FRONT_END) ## throw the demo's data away and start over
-	@$(MAKE) --no-print-directory --jobs=2 $(STATIC) demo-data DEMO=--reset
+demo-reset: $(RUNTIME) $(FRONT_END) ## delete all customer data (asks at a terminal) and start the demo over
+	@$(MAKE) --no-print-directory demo-data DEMO="--reset $$([ -t 0 ] || echo --yes)"
+	@$(MAKE) --no-print-directory $(STATIC)
 	@exec $(MANAGE) serve
 
 .PHONY: demo-data
@@ -65,7 +66,7 @@ demo-data: $(RUNTIME)
 
 $(STATIC): $(RUNTIME) $(FRONT_END) $(shell find static $(addsuffix /static,$(APPS)) -type f 2>/dev/null)
 	@echo 'Compressing static files.'
-	@$(MANAGE) collectstatic --noinput --clear --verbosity 0
+	@$(MANAGE) collectstatic --noinput --verbosity 0
 
 # --- Prove it -------------------------------------------------------------------------
 

