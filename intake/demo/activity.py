@@ -19,7 +19,7 @@ STEPS = 20  # of liveliness
 # How likely the three kinds of people are to work in the product on a full working day.
 KINDS = (0.88, 0.52, 0.17)
 # Whoever sticks with the product least stops first when the account's usage falls.
-STOPS_BELOW = (0.02, 0.1, 0.2, 0.28, 0.36, 0.44, 0.52, 0.6)
+STOPS_BELOW = (0.05, 0.15, 0.25, 0.34, 0.43, 0.52, 0.6, 0.67)
 
 _PLANE = [bytes(49 if level >> plane & 1 else 48 for level in range(256)) for plane in range(PLANES)]
 _DIGIT = bytes(byte & 1 for byte in range(256))

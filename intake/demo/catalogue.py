@@ -8,13 +8,12 @@ from accounts.models import Plan, Product
 
 
 class Offer(NamedTuple):
-    """A plan. The price is for one seat (an extra: for the whole account) and month, in cents."""
+    """A plan. The price is for a month, in cents: Scheduler's for one seat, Field Service's for one depot."""
 
     code: str
     product: str
     name: str
     level: int
-    seats: int | None
     price: int
     features: tuple[str, ...]
 
@@ -33,14 +32,14 @@ _COMPLETE = (*_PRO, "Inventory")
 OFFERS = {
     offer.code: offer
     for offer in (
-        Offer("scheduler-starter", "scheduler", "Scheduler Starter", 1, 10, 2900, _STARTER),
-        Offer("scheduler-team", "scheduler", "Scheduler Team", 2, 50, 4900, _TEAM),
-        Offer("scheduler-business", "scheduler", "Scheduler Business", 3, None, 7900, _BUSINESS),
-        Offer("field-essentials", "field-service", "Field Service Essentials", 1, 10, 2500, _ESSENTIALS),
-        Offer("field-pro", "field-service", "Field Service Pro", 2, 50, 4500, _PRO),
-        Offer("field-complete", "field-service", "Field Service Complete", 3, None, 6900, _COMPLETE),
-        Offer("extra-sms", "scheduler", "SMS reminders", 0, None, 4900, ()),
-        Offer("extra-support", "scheduler", "Premium support", 0, None, 29000, ()),
+        Offer("scheduler-starter", "scheduler", "Scheduler Starter", 1, 2900, _STARTER),
+        Offer("scheduler-team", "scheduler", "Scheduler Team", 2, 4900, _TEAM),
+        Offer("scheduler-business", "scheduler", "Scheduler Business", 3, 7900, _BUSINESS),
+        Offer("field-essentials", "field-service", "Field Service Essentials", 1, 9000, _ESSENTIALS),
+        Offer("field-pro", "field-service", "Field Service Pro", 2, 19000, _PRO),
+        Offer("field-complete", "field-service", "Field Service Complete", 3, 42000, _COMPLETE),
+        Offer("extra-sms", "scheduler", "SMS reminders", 0, 4900, ()),
+        Offer("extra-support", "scheduler", "Premium support", 0, 29000, ()),
     )
 }
 NEXT_PLAN = {
@@ -82,7 +81,6 @@ def stock_catalogue() -> dict[str, int]:
                 "product_id": products[offer.product],
                 "name": offer.name,
                 "level": offer.level,
-                "seats_included": offer.seats,
                 "features": list(offer.features),
             },
         )

@@ -53,6 +53,10 @@ class Draft:
     ended_recorded: int = 0
 
     @property
+    def is_by_seat(self) -> bool:
+        return self.prices[0].plan.startswith("scheduler")
+
+    @property
     def now(self) -> Price:
         return self.prices[-1]
 
@@ -150,8 +154,8 @@ class Contract:
         return found
 
     def seats_on(self, day: int) -> int:
-        """Return the seats of the main product: who has Field Service has a seat there, too."""
-        return sum(d.seats_on(day) for d in self.lines if d.prices[0].plan.startswith("scheduler"))
+        """Return the seats of the main product; Field Service comes by the depot."""
+        return sum(d.seats_on(day) for d in self.lines if d.is_by_seat)
 
 
 @dataclass(frozen=True)
@@ -323,7 +327,7 @@ class Negotiation:
         rise = self.rng.uniform(1.06, 1.17)
         recorded = self._learned(day, ahead=4, behind=0.09)
         for draft in self._in_force(day):
-            if draft.kind == "recurring" and draft.starts < day:
+            if draft.is_by_seat and draft.starts < day:
                 seats = max(draft.now.seats + 1, round(draft.now.seats * rise))
                 draft.change(day, recorded=recorded, seats=min(seats, 245))
 
@@ -331,7 +335,7 @@ class Negotiation:
         share = self.rng.uniform(0.75, 0.92)
         recorded = self._learned(day, ahead=12)
         for draft in self._in_force(day):
-            if draft.kind == "recurring" and draft.starts < day:
+            if draft.is_by_seat and draft.starts < day:
                 seats = min(draft.now.seats - 1, round(draft.now.seats * share))
                 draft.change(day, recorded=recorded, seats=max(seats, 1))
 
@@ -346,9 +350,9 @@ class Negotiation:
         if any(d.prices[0].plan.startswith("field") for d in self.contract.lines):
             return
         plan = {SMB: "field-essentials", MID: "field-pro", ENTERPRISE: "field-complete"}[self.story.segment]
-        seats = max(1, round(main.now.seats * self.rng.uniform(0.3, 0.6)))
+        depots = self.rng.randint(1, {SMB: 1, MID: 3, ENTERPRISE: 8}[self.story.segment])
         recorded = self._learned(day, ahead=9)
-        price = Price(day, recorded, plan, seats, self._price(plan))
+        price = Price(day, recorded, plan, depots, self._price(plan))
         self.contract.lines.append(
             Draft("recurring", self.story.is_annual, day, [price], recorded, anchor=main.starts)
         )

@@ -58,14 +58,14 @@ class Phase(NamedTuple):
 
 PHASES = {
     "onboarding": Phase(1.8, 0.03, 0.78, 0.3),
-    "stuck": Phase(2.0, 0.14, 0.34, 0.45),
-    "healthy": Phase(1.0, 0.03, 0.84, 1.0),
+    "stuck": Phase(2.0, 0.16, 0.3, 0.6),
+    "healthy": Phase(1.0, 0.03, 0.82, 1.0),
     "growing": Phase(1.0, 0.02, 0.94, 0.9),
     "noisy": Phase(3.6, 0.16, 0.84, 0.7),
     "silent": Phase(0.25, 0.02, 0.58, 3.2),
-    "slipping": Phase(1.1, 0.13, 0.42, 1.1),
-    "champion_gone": Phase(2.4, 0.38, 0.24, 0.6),
-    "price": Phase(1.5, 0.05, 0.36, 0.6),
+    "slipping": Phase(1.3, 0.22, 0.34, 1.9),
+    "champion_gone": Phase(3.0, 0.42, 0.2, 1.0),
+    "price": Phase(1.5, 0.05, 0.3, 0.8),
     "leaving": Phase(0.8, 0.2, 0.16, 0.7),
     "recovered": Phase(1.0, 0.04, 0.76, 0.7),
     "gone": Phase(0.0, 0.0, 0.3, 2.0),
@@ -176,7 +176,7 @@ class _Plot:
         self.rng = rng
         self.calendar = calendar
         self.end = calendar.end
-        self.base = rng.uniform(0.78, 0.96)
+        self.base = rng.uniform(0.7, 0.96)
 
     def write(self) -> None:
         story = self.story
@@ -244,14 +244,15 @@ class _Plot:
 
     def fade(self, day: int) -> None:
         """Usage that melts away towards `day`."""
-        self.story.turning_points += [(day - 230, self.base), (day - 130, 0.55), (day - 50, 0.24), (day, 0.1)]
+        points = [(day - 230, self.base), (day - 140, 0.52), (day - 60, 0.21), (day, 0.06)]
+        self.story.turning_points += points
         self.story.phases.append((day - 195, "slipping"))
 
     def lose_champion(self, day: int) -> None:
         """The person who wanted us leaves about four months before `day`."""
         left = day - self.rng.randint(112, 150)
         self.story.champion_left = left
-        self.story.turning_points += [(left, self.base), (left + 40, 0.52), (day - 35, 0.26), (day, 0.14)]
+        self.story.turning_points += [(left, self.base), (left + 34, 0.46), (day - 40, 0.2), (day, 0.08)]
         self.story.phases.append((left, "champion_gone"))
 
     # --- Parts ------------------------------------------------------------------------
@@ -297,7 +298,7 @@ class _Plot:
         self.leave(day)
 
     def decline_now(self) -> None:
-        day = self.ends_term_on(int(self.end + 16 + self.rank * 120))
+        day = self.ends_term_on(int(self.end + 12 + self.rank * 125))
         self.settle_in(base=self.base, phase="healthy")
         self.fade(day)
         if self.rank < 0.1:
@@ -311,7 +312,7 @@ class _Plot:
         self.leave(day)
 
     def champion_now(self) -> None:
-        day = self.ends_term_on(int(self.end + 14 + self.rank * 64))
+        day = self.ends_term_on(int(self.end + 9 + self.rank * 66))
         self.settle_in(base=self.base, phase="healthy")
         self.lose_champion(day)
 
@@ -347,7 +348,7 @@ class _Plot:
     def get_stuck(self) -> None:
         joined = self.story.joined
         self.story.phases += [(joined, "onboarding"), (joined + 42, "stuck")]
-        self.story.turning_points += [(joined, 0.06), (joined + 30, 0.25), (joined + 80, 0.18)]
+        self.story.turning_points += [(joined, 0.06), (joined + 30, 0.24), (joined + 80, 0.14)]
 
     def price_done(self) -> None:
         day = self.ends_term_on(int(130 + self.rank * (self.end - 330)))
@@ -365,7 +366,7 @@ class _Plot:
         day = self.ends_term_on(int(self.end + 22 + self.rank * 60))
         self.settle_in(base=self.base, phase="healthy")
         self.story.price_shock = day
-        self.story.turning_points += [(day - 95, self.base), (day - 20, 0.62), (day, 0.6)]
+        self.story.turning_points += [(day - 100, self.base), (day - 50, 0.44), (day, 0.36)]
         self.story.phases.append((day - 92, "price"))
 
     def won_back(self) -> None:

@@ -176,8 +176,8 @@ class Helpdesk:
             say("agent", replied, words()["second_replies"])
             events.append(("replied", replied, "Pending", agent))
             resolved = self._later(replied, 6, request)
-        is_recent = self.calendar.last_moment - opened < 24 * DAY
-        if is_recent and (request.is_trouble or is_urgent) and rng.random() < 0.55:
+        is_recent = self.calendar.last_moment - opened < 30 * DAY
+        if is_recent and (request.is_trouble or is_urgent) and rng.random() < 0.65:
             self._cut(request)
             return
         events.append(("resolved", resolved, "Resolved", agent))

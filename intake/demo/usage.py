@@ -70,7 +70,7 @@ class Usage:
     def _spells(self) -> list[tuple[int, int | None]]:
         """Return for each end user the first day they could sign in, and the day they were removed."""
         rng, story = self.rng, self.life.story
-        share = rng.uniform(0.6, 0.74) if story.part.startswith("silent") else rng.uniform(0.86, 1.0)
+        share = rng.uniform(0.6, 0.74) if story.part.startswith("silent") else rng.uniform(0.72, 1.0)
         people: list[tuple[int, int | None]] = []
         seats = 0
         for day, wanted in seat_changes(self.life.contract, self.calendar.end):

@@ -38,6 +38,8 @@ class Voice:
         self.surveys = surveys
         self.rng = life.rng
         self.calendar = life.calendar
+        # Some customers are easier to please than others.
+        self.luck = self.rng.gauss(0, 0.07)
 
     def run(self, requests: list[Request]) -> None:
         self._relationship()
@@ -54,23 +56,31 @@ class Voice:
         return PHASES[self.life.story.phase_on(day)].mood
 
     def _relationship(self) -> None:
+        """Twice a year everybody is asked; whoever is in trouble also soon after it began."""
         rng, story = self.rng, self.life.story
-        for day in range((37 * self.life.pk) % BETWEEN_WAVES, self.calendar.end, BETWEEN_WAVES):
+        waves = list(range((37 * self.life.pk) % BETWEEN_WAVES, self.calendar.end, BETWEEN_WAVES))
+        for start, phase in story.phases:
+            if phase in ("slipping", "champion_gone", "stuck", "price") and rng.random() < 0.8:
+                waves.append(start + rng.randint(22, 60))
+        for day in sorted(waves):
             asked = self.calendar.workday(day)
-            if not self._is_customer(asked) or asked < story.joined + 45:
+            if self._is_customer(asked) and asked >= story.joined + 45:
+                self._wave(asked)
+
+    def _wave(self, asked: int) -> None:
+        rng = self.rng
+        phase = self.life.story.phase_on(asked)
+        likely = ANSWERS_NPS.get(phase, 0.46) * self.life.size.events
+        for person in self.life.people:
+            if not person.is_there(asked) or rng.random() > likely:
                 continue
-            phase = story.phase_on(asked)
-            likely = ANSWERS_NPS.get(phase, 0.46) * self.life.size.events
-            for person in self.life.people:
-                if not person.is_there(asked) or rng.random() > likely:
-                    continue
-                score = min(10, max(0, round(2.3 + 7.6 * self._mood(asked) + rng.gauss(0, 1.15))))
-                given = asked + int(rng.expovariate(0.5))
-                if given >= self.calendar.end:
-                    continue
-                moment = self.calendar.at(given, rng.randint(7 * HOUR, 20 * HOUR))
-                comment = self._nps_comment(score, phase) if rng.random() < 0.6 else ""
-                self._answer(self.surveys.relationship, person, moment, "nps", score, comment)
+            score = min(10, max(0, round(2.3 + 7.6 * (self._mood(asked) + self.luck) + rng.gauss(0, 1.15))))
+            given = asked + int(rng.expovariate(0.5))
+            if given >= self.calendar.end:
+                continue
+            moment = self.calendar.at(given, rng.randint(7 * HOUR, 20 * HOUR))
+            comment = self._nps_comment(score, phase) if rng.random() < 0.6 else ""
+            self._answer(self.surveys.relationship, person, moment, "nps", score, comment)
 
     def _nps_comment(self, score: int, phase: str) -> str:
         if score >= 9:
@@ -88,7 +98,7 @@ class Voice:
         moment = resolved + rng.randint(HOUR // 4, 26 * HOUR)
         if moment > self.calendar.last_moment:
             return
-        bad = 0.9 * request.is_lengthy + 1.2 * request.is_reopened + 0.7 * request.is_trouble
+        bad = 0.9 * request.is_lengthy + 1.2 * request.is_reopened + 1.0 * request.is_trouble
         if rng.random() < 0.72:
             score = min(5, max(1, round(4.85 - bad + rng.gauss(0, 0.65))))
             comments = words()["ticket_praise" if score >= 4 else "ticket_complaints"]

@@ -8,7 +8,7 @@ from argparse import ArgumentParser
 from datetime import date, timedelta
 from typing import Any
 
-from django.core.management import call_command, get_commands
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import Account
@@ -103,17 +103,8 @@ class Command(BaseCommand):
 
     def _score(self, calendar: Calendar) -> None:
         """Health for every week of the past, then for today."""
-        if "recompute" not in get_commands():
-            return
         first = calendar.until - timedelta(days=DAYS)
-        call_command(
-            "recompute",
-            start=first.isoformat(),
-            end=calendar.until.isoformat(),
-            step="week",
-            stdout=self.stdout,
-        )
-        call_command("recompute", all=True, stdout=self.stdout)
+        call_command("recompute", "--from", first.isoformat(), "--step", "week", stdout=self.stdout)
 
     def _say_logins(self) -> None:
         self.stdout.write("Sign in with one of these; the password is " + PASSWORD)
