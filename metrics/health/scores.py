@@ -213,7 +213,7 @@ def _score(scope: Scope, now: datetime) -> Passed:
     asked = Asked(as_of=day_of(now), is_today=True, scope=scope)
     with connection.cursor() as cursor:
         passed = _fill(cursor, asked)
-        _mark_changed(cursor)
+        _mark_changed(cursor, asked)
         passed.written = _write_history(cursor, asked, now, is_backfilled=False)
         _write_copies(cursor, asked, now)
         cursor.execute("DROP TABLE health_pass")
@@ -412,13 +412,17 @@ def _points(measure: Measure, asked: Asked) -> str:
     return sql.integer(f"CASE WHEN {is_usable} THEN {measure.curve.sql(raw)} END")
 
 
-def _mark_changed(cursor: Any) -> None:
-    """Most accounts are as they were: the copy, which holds the newest state, says so at once."""
+def _mark_changed(cursor: Any, asked: Asked) -> None:
+    """Most accounts are as they were: the copy, which holds the newest state, says so at once.
+
+    Figures that moved without moving points matter only to a row of this very day.
+    """
     cursor.execute(
-        """UPDATE health_pass SET is_changed = 0
+        f"""UPDATE health_pass SET is_changed = 0
         FROM metrics_accounthealth AS known
         WHERE known.account_id = health_pass.account_id AND known.version_id = health_pass.version_id
-            AND known.points = health_pass.points""",
+            AND known.points = health_pass.points
+            AND (known.raws = health_pass.raws OR known.checked_at < {sql.literal(asked.starts_at)})""",
         [],
     )
 
@@ -455,7 +459,7 @@ def _write_history(cursor: Any, asked: Asked, now: datetime, *, is_backfilled: b
             is_backfilled = excluded.is_backfilled, score = excluded.score, band = excluded.band,
             coverage = excluded.coverage, oldest_signal_at = excluded.oldest_signal_at,
             points = excluded.points, raws = excluded.raws
-        WHERE (metrics_healthscore.points <> excluded.points
+        WHERE (metrics_healthscore.points <> excluded.points OR metrics_healthscore.raws <> excluded.raws
             OR metrics_healthscore.version_id <> excluded.version_id){may_replace}""",
         [],
     )
@@ -482,9 +486,9 @@ def _write_copies(cursor: Any, asked: Asked, now: datetime) -> None:
                 SELECT earlier.score FROM metrics_healthscore AS earlier
                 WHERE earlier.account_id = health_pass.account_id AND earlier.day <= {asked.day(7)}
                 ORDER BY earlier.day DESC LIMIT 1),
-            computed_at = CASE WHEN health_pass.is_changed = 1 AND health_pass.state <> ''
-                    OR metrics_accounthealth.band <> health_pass.band
-                THEN {moment} ELSE metrics_accounthealth.computed_at END,
+            computed_at = CASE WHEN metrics_accounthealth.points = health_pass.points
+                    AND COALESCE(metrics_accounthealth.version_id, 0) = COALESCE(health_pass.version_id, 0)
+                THEN metrics_accounthealth.computed_at ELSE {moment} END,
             checked_at = {moment}
         FROM health_pass WHERE metrics_accounthealth.account_id = health_pass.account_id""",
         [],
