@@ -30,15 +30,17 @@ from intake.kinds.base import Run
 from intake.mapping import Mapping, MappingError, Parsed, RowReader, load, propose
 from intake.models import Import, ImportedAccount, RowNote
 from intake.reading import Layout, Reader, ReadingError, Row, inspect
+from team.work import enqueue
 
 BATCH = 2_000
 MOST_ROWS_IN_A_BATCH = 5 * BATCH  # rows that belong together stay together up to here
-DRY_RUN_ROWS = 20_000  # for the page: a dry run is one transaction, and holds SQLite's only writer
+DRY_RUN_ROWS = 5_000  # on the page: a dry run is one transaction, and holds SQLite's only writer
 ATTEMPTS = 6
 LOCK = 0x63737000  # our key among PostgreSQL's advisory locks: one batch of an import at a time
 DEFAULT_SOURCE = "import"
 OUTCOMES = ("created", "updated", "unchanged", "rejected", "skipped", "repaired")
 
+State = Import.State
 Progress = Callable[["Counts", int, int], None]
 
 
@@ -85,18 +87,6 @@ def kind_called(slug: str) -> Kind:
 # --- Before the first row ---------------------------------------------------------------
 
 
-def inspect_for(path: Path | str, document: dict[str, Any]) -> Layout:
-    """Return how a file is written, as its mapping says or as we find."""
-    options = document.get("file", {}) if isinstance(document.get("file", {}), dict) else {}
-    return inspect(
-        path,
-        encoding=str(options.get("encoding", "")),
-        delimiter=str(options.get("delimiter", "")),
-        has_header=options.get("header", True) is not False,
-        short_rows_filled=options.get("short_rows") == "fill",
-    )
-
-
 def first_rows(layout: Layout, count: int) -> list[Row]:
     reader = Reader(layout)
     rows = []
@@ -114,6 +104,59 @@ def guess_mapping(kind: Kind, path: Path | str) -> tuple[dict[str, Any], list[st
     return document, [*layout.warnings, *remarks], layout
 
 
+def receive(
+    *,
+    kind: str,
+    file_name: str,
+    upload: File[Any] | None = None,
+    local_path: Path | None = None,
+    source: str = "",
+    as_of: date | None = None,
+    created_by: Any = None,
+) -> Import:
+    """Keep a file that came in, with a mapping guessed from its header, waiting for a better one.
+
+    Raises ImportRefusedError when the kind is unknown or the file cannot be read.
+    """
+    which = kind_called(kind)
+    record = Import(
+        kind=kind,
+        source=source[:60] or DEFAULT_SOURCE,
+        file_name=Path(file_name).name[:255],
+        as_of=as_of or today(),
+        created_by=created_by,
+        local_path=str(local_path.resolve()) if local_path else "",
+    )
+    if upload is not None:
+        record.upload.save(record.file_name, upload, save=False)
+    try:
+        record.mapping, _, layout = guess_mapping(which, record.path)
+    except ReadingError as error:
+        if upload is not None:
+            record.upload.delete(save=False)
+        raise ImportRefusedError([("file", str(error))]) from error
+    record.file_sha256, record.bytes_total = layout.sha256, layout.file_bytes
+    record.save()
+    return record
+
+
+def set_mapping(
+    record: Import, document: dict[str, Any], *, source: str = "", as_of: date | None = None
+) -> None:
+    """Give a file its mapping; ImportRefusedError lists what does not fit, and nothing changes."""
+    try:
+        mapping = load(document, kind_called(record.kind))
+        layout = inspect(record.path, **mapping.file_options)
+        mapping.bind(layout, as_of=as_of or record.as_of)
+    except (ReadingError, MappingError) as error:
+        problems = error.problems if isinstance(error, MappingError) else [("file", str(error))]
+        raise ImportRefusedError(problems) from error
+    record.mapping, record.preview = document, None
+    record.source = (source or mapping.source or record.source or DEFAULT_SOURCE)[:60]
+    record.as_of = as_of or record.as_of
+    record.save(update_fields=["mapping", "preview", "source", "as_of"])
+
+
 def prepare(
     *,
     kind: str,
@@ -125,39 +168,47 @@ def prepare(
     local_path: Path | None = None,
     created_by: Any = None,
 ) -> Import:
-    """Record a file that came in, without reading its rows yet.
+    """Keep a file and its mapping (guessed when there is none), ready for `enqueue_run` or `run`.
 
-    Without a mapping one is guessed from the header. Raises ImportRefusedError when the
-    kind is unknown, the file cannot be read, or the mapping does not fit it.
+    Raises ImportRefusedError when the kind is unknown, the file cannot be read, or the
+    mapping does not fit it; then nothing is kept.
     """
-    which = kind_called(kind)
-    record = Import(
+    record = receive(
         kind=kind,
-        source="",
-        file_name=Path(file_name).name[:255],
-        mapping=document or {},
-        as_of=as_of or today(),
+        file_name=file_name,
+        upload=upload,
+        local_path=local_path,
+        as_of=as_of,
         created_by=created_by,
-        local_path=str(local_path.resolve()) if local_path else "",
     )
-    if upload is not None:
-        record.upload.save(record.file_name, upload, save=False)
     try:
-        if document is None:
-            record.mapping = guess_mapping(which, record.path)[0]
-        mapping = load(record.mapping, which)
-        layout = inspect(record.path, **mapping.file_options)
-        mapping.bind(layout, as_of=record.as_of)
-    except (ReadingError, MappingError) as error:
+        set_mapping(record, record.mapping if document is None else document, source=source)
+    except ImportRefusedError:
         if upload is not None:
             record.upload.delete(save=False)
-        problems = error.problems if isinstance(error, MappingError) else [("file", str(error))]
-        raise ImportRefusedError(problems) from error
-    record.source = (source or mapping.source or DEFAULT_SOURCE)[:60]
-    record.file_sha256, record.bytes_total = layout.sha256, layout.file_bytes
-    record.state = Import.State.QUEUED
-    record.save()
+        record.delete()
+        raise
     return record
+
+
+def enqueue_run(record: Import) -> bool:
+    """Leave the import to a worker; False when it is over, or runs already."""
+    with transaction.atomic():
+        is_waiting = Import.objects.filter(pk=record.pk, state__in=[State.UPLOADED, State.FAILED]).update(
+            state=State.QUEUED, error="", finished_at=None
+        )
+        if is_waiting:
+            enqueue("intake.run", key=f"import:{record.pk}", payload={"import": record.pk})
+    record.refresh_from_db()
+    return bool(is_waiting)
+
+
+def enqueue_rehearsal(record: Import) -> None:
+    """Have a worker count what the import would do."""
+    with transaction.atomic():
+        Import.objects.filter(pk=record.pk, state=State.UPLOADED).update(preview={"is_running": True})
+        enqueue("intake.rehearse", key=f"import:{record.pk}", payload={"import": record.pk})
+    record.refresh_from_db()
 
 
 def to_resume(record: Import) -> Import | None:
@@ -212,7 +263,8 @@ def _batches(
         if read == most_rows:
             break
     if parsed:
-        yield _Batch(parsed, parsed[-1].line, file.bytes_read)
+        is_cut_short = read == most_rows
+        yield _Batch(parsed, parsed[-1].line, file.bytes_read if is_cut_short else layout.file_bytes)
 
 
 def _new_run(record: Import, mapping: Mapping) -> Run:
@@ -343,7 +395,7 @@ def _store_batch(record: Import, mapping: Mapping, batch: _Batch) -> Counts:
                 )
                 _count(batch.rows, counts, run)
                 is_ours = Import.objects.filter(
-                    pk=record.pk, state=Import.State.RUNNING, cursor_line=record.cursor_line
+                    pk=record.pk, state=State.RUNNING, cursor_line=record.cursor_line
                 ).update(cursor_line=batch.last_line, bytes_read=batch.bytes_read, **counts.as_dict())
                 if not is_ours:
                     raise _TakenOverError
@@ -371,11 +423,12 @@ def run(record: Import, *, on_progress: Progress | None = None) -> Counts:
     """
     started_at = record.started_at or timezone.now()
     Import.objects.filter(
-        pk=record.pk, state__in=[Import.State.QUEUED, Import.State.RUNNING, Import.State.FAILED]
-    ).update(state=Import.State.RUNNING, started_at=started_at, finished_at=None, error="")
+        pk=record.pk,
+        state__in=[State.UPLOADED, State.QUEUED, State.RUNNING, State.FAILED],
+    ).update(state=State.RUNNING, started_at=started_at, finished_at=None, error="")
     record.refresh_from_db()
     counts = Counts(**{name: getattr(record, name) for name in OUTCOMES}, details=dict(record.details))
-    if record.state != Import.State.RUNNING:
+    if record.state != State.RUNNING:
         return counts
     try:
         mapping = load(record.mapping, kind_called(record.kind))
@@ -391,14 +444,14 @@ def run(record: Import, *, on_progress: Progress | None = None) -> Counts:
         record.refresh_from_db()
         return Counts(**{name: getattr(record, name) for name in OUTCOMES}, details=dict(record.details))
     except (ReadingError, MappingError, ImportRefusedError) as error:
-        _finish(record, Import.State.FAILED, str(error))
+        _finish(record, State.FAILED, str(error))
         raise
-    _finish(record, Import.State.DONE)
+    _finish(record, State.DONE)
     return counts
 
 
 def _finish(record: Import, state: str, error: str = "") -> None:
-    Import.objects.filter(pk=record.pk, state=Import.State.RUNNING).update(
+    Import.objects.filter(pk=record.pk, state=State.RUNNING).update(
         state=state, error=error, finished_at=timezone.now(), bytes_read=record.bytes_read
     )
     record.refresh_from_db()
@@ -442,9 +495,9 @@ def rehearse(
 def cancel(record: Import) -> bool:
     """Stop an import after the batch it is in; what it has stored stays. True if it was not over yet."""
     return bool(
-        Import.objects.filter(
-            pk=record.pk, state__in=[Import.State.UPLOADED, Import.State.QUEUED, Import.State.RUNNING]
-        ).update(state=Import.State.CANCELLED, finished_at=timezone.now())
+        Import.objects.filter(pk=record.pk, state__in=[State.UPLOADED, State.QUEUED, State.RUNNING]).update(
+            state=State.CANCELLED, finished_at=timezone.now()
+        )
     )
 
 

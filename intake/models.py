@@ -36,7 +36,8 @@ class ImportQuerySet(models.QuerySet["Import"]):
         return self if user.role == User.Role.ADMIN else self.filter(created_by=user)
 
     def unfinished(self) -> ImportQuerySet:
-        return self.filter(state__in=[Import.State.QUEUED, Import.State.RUNNING, Import.State.FAILED])
+        """Keep what died while it ran, or gave up; `cursor_line` says where."""
+        return self.filter(state__in=[Import.State.RUNNING, Import.State.FAILED])
 
 
 class Import(models.Model):

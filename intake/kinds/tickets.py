@@ -224,7 +224,7 @@ class Tickets(Kind):
             count = dict.fromkeys(_EventKind.values, 0)
             for event in before:
                 count[event.kind] += 1
-            for kind, moment in _events_of(row, count, before, run):
+            for kind, moment, is_estimated in _events_of(row, count, before, run):
                 if (kind, moment) not in have:
                     have.add((kind, moment))
                     event = TicketEvent(
@@ -234,6 +234,7 @@ class Tickets(Kind):
                         recorded_at=run.now,
                         status=ticket.source_status,
                         agent=ticket.agent,
+                        is_estimated=is_estimated,
                     )
                     before.append(event)
                     new.append(event)
@@ -250,43 +251,47 @@ class Tickets(Kind):
 
 def _events_of(
     row: Parsed, count: dict[str, int], before: list[TicketEvent], run: Run
-) -> list[tuple[str, datetime]]:
-    """Return what a ticket's row says has happened, as events.
+) -> list[tuple[str, datetime, bool]]:
+    """Return what a ticket's row says has happened: kind, moment, and whether that is estimated.
 
     How often it was reopened is known, but not when: the resolutions that did not last are
     put just before the one that did, so that received, reopened and resolved still balance.
     """
     values = row.values
     opened_at: datetime = values["opened_at"]
-    events: list[tuple[str, datetime]] = []
-    if not count[_EventKind.OPENED]:
-        events.append((_EventKind.OPENED, opened_at))
-    if values.get("first_response_at"):
-        events.append((_EventKind.REPLIED, values["first_response_at"]))
-    for number in range(count[_EventKind.REASSIGNED], min(values.get("reassignment_count") or 0, 1000)):
-        events.append((_EventKind.REASSIGNED, opened_at + number * JUST_BEFORE))
     resolved_at: datetime | None = values.get("resolved_at")
-    ended_at = resolved_at or values.get("closed_at")
-    ends = [event for event in before if event.kind in (_EventKind.RESOLVED, _EventKind.CLOSED)]
-    reopenings = [event for event in before if event.kind == _EventKind.REOPENED]
-    last_end = max((event.happened_at for event in ends if event.kind == _EventKind.RESOLVED), default=None)
-    missing = min(values.get("reopen_count") or 0, 1000) - count[_EventKind.REOPENED]
-    if missing <= 0 and resolved_at and last_end and resolved_at > last_end:
-        missing = 1  # resolved anew, so it was reopened in between
-        events.append((_EventKind.REOPENED, resolved_at - JUST_BEFORE))
-        missing = 0
-    for number in range(missing):
-        base = (ended_at or opened_at + 2 * missing * JUST_BEFORE) - 2 * (number + 1) * JUST_BEFORE
-        events += [(_EventKind.RESOLVED, base), (_EventKind.REOPENED, base + JUST_BEFORE)]
-    is_done = bool(ends) and (
-        not reopenings or max(e.happened_at for e in ends) >= max(e.happened_at for e in reopenings)
+    closed_at: datetime | None = values.get("closed_at")
+    ended_at = resolved_at or closed_at
+    events: list[tuple[str, datetime, bool]] = []
+    if not count[_EventKind.OPENED]:
+        events.append((_EventKind.OPENED, opened_at, False))
+    if values.get("first_response_at"):
+        events.append((_EventKind.REPLIED, values["first_response_at"], False))
+    for number in range(count[_EventKind.REASSIGNED], min(values.get("reassignment_count") or 0, 1000)):
+        events.append((_EventKind.REASSIGNED, opened_at + number * JUST_BEFORE, True))
+
+    resolved = [event.happened_at for event in before if event.kind == _EventKind.RESOLVED]
+    is_open = count[_EventKind.RESOLVED] <= count[_EventKind.REOPENED]
+    if resolved_at in resolved:
+        is_open = True  # its last resolution is told below, and known
+    comes_back = not is_open and (
+        resolved_at > max(resolved) if resolved_at else not closed_at and values.get("status") not in _DONE
     )
-    if not ended_at and is_done and values.get("status") not in (None, *_DONE):
-        events.append((_EventKind.REOPENED, run.now))
+    missing = min(values.get("reopen_count") or 0, 1000) - count[_EventKind.REOPENED]
+    missing = max(missing, int(comes_back))
+    base = ended_at or (opened_at + 2 * missing * JUST_BEFORE if is_open else run.now)
+    for number in range(missing, 0, -1):
+        moment = base - 2 * number * JUST_BEFORE
+        if is_open:
+            events.append((_EventKind.RESOLVED, moment, True))
+        events.append((_EventKind.REOPENED, moment + JUST_BEFORE, True))
+        is_open = True
     if resolved_at:
-        events.append((_EventKind.RESOLVED, resolved_at))
-    if values.get("closed_at"):
-        events.append((_EventKind.CLOSED, values["closed_at"]))
+        events.append((_EventKind.RESOLVED, resolved_at, False))
+    elif closed_at and is_open:
+        events.append((_EventKind.RESOLVED, closed_at, True))
+    if closed_at:
+        events.append((_EventKind.CLOSED, closed_at, False))
     return events
 
 
@@ -488,16 +493,18 @@ class TicketEvents(Kind):
         """Each row is the ticket's state at a time; events are what changed between rows.
 
         Where the helpdesk states when the ticket was resolved for good, that moment is taken
-        for its last resolution, and none is made up where it says it does not know: closing
-        then ends the ticket.
+        for its last resolution. Where it says it does not know, the moment we first see the
+        ticket resolved stands in, marked as estimated.
         """
         last_open = max(
             (at for at, row in enumerate(rows) if row.values.get("status") not in _DONE), default=-1
         )
         states_resolution = "resolved_at" in run.mapped
 
-        def tell(row: Parsed, kind: str, moment: datetime | None, key: str | None = None) -> None:
-            if moment is None or ((kind if key is None else key), moment) in story.told:
+        def tell(
+            row: Parsed, kind: str, moment: datetime, key: str | None = None, is_estimated: bool = False
+        ) -> None:
+            if ((kind if key is None else key), moment) in story.told:
                 return
             story.told.add((kind if key is None else key, moment))
             new.append(
@@ -508,6 +515,7 @@ class TicketEvents(Kind):
                     recorded_at=run.now,
                     status=row.values.get("source_status") or row.values.get("status") or "",
                     agent=row.values.get("agent") or "",
+                    is_estimated=is_estimated,
                 )
             )
             row.outcome = row.outcome if row.outcome == "updated" else "created"
@@ -533,8 +541,13 @@ class TicketEvents(Kind):
                 tell(row, _EventKind.REASSIGNED, moment)
             if status in _DONE and not story.is_done:
                 story.is_done = True
-                resolved_at = values.get("resolved_at") if is_last and states_resolution else moment
-                tell(row, _EventKind.RESOLVED, resolved_at)
+                stated = values.get("resolved_at") if is_last else None
+                tell(
+                    row,
+                    _EventKind.RESOLVED,
+                    stated or moment,
+                    is_estimated=is_last and states_resolution and stated is None,
+                )
             elif status not in _DONE and story.is_done:
                 story.is_done = story.is_closed = False
                 tell(row, _EventKind.REOPENED, moment)
