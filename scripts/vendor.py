@@ -27,7 +27,6 @@ OLDEST_NODE = 20
 # Where a file lies in node_modules, and what it is called in static/vendor.
 FILES = {
     "@tabler/core/dist/css/tabler.min.css": "tabler.min.css",
-    "@tabler/core/dist/js/tabler.min.js": "tabler.min.js",
     "echarts/dist/echarts.common.min.js": "echarts.common.min.js",
     "@fontsource-variable/inter/files/inter-latin-wght-normal.woff2": "inter-latin-wght-normal.woff2",
     "@fontsource-variable/inter/files/inter-latin-ext-wght-normal.woff2": "inter-latin-ext-wght-normal.woff2",
