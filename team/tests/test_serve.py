@@ -155,6 +155,21 @@ def test_a_tree_whose_processes_are_killed_loses_nothing_and_stops_without_a_tra
     assert "Traceback" not in log
 
 
+def test_without_any_broker_the_workers_look_by_themselves(ours: Installation, tmp_path: Path):
+    server = tmp_path / "valkey-server"
+    server.write_text("#!/bin/sh\nexit 1\n")
+    server.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    alone = Installation(ours.folder, {**ours.env, "REDIS_URL": "", "PATH": path})
+    with served(alone) as tree:
+        assert tree.ready()["checks"]["broker"] == "not configured"
+        alone.shell("work.enqueue('extra.once', payload={'item': 7001})")
+        assert wait_until(lambda: alone.sql("SELECT item FROM effect WHERE item = 7001") == [(7001,)], 15)
+        second = refusal(alone)
+    assert "This installation is being served already, by process" in second
+    assert "the workers look at the database themselves" in tree.log.read_text()
+
+
 def refusal(ours: Installation, *arguments: str, **env: str) -> str:
     done = subprocess.run(
         [sys.executable, "manage.py", "serve", *arguments],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,10 +27,12 @@ NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Handlers and schedules of a test end with it."""
-    monkeypatch.setattr(registry, "HANDLERS", handlers := {})
+    handlers: dict[str, Any] = {}
+    schedules: dict[str, Any] = {}
+    monkeypatch.setattr(registry, "HANDLERS", handlers)
     monkeypatch.setattr(queue, "HANDLERS", handlers)
     monkeypatch.setattr("team.work.running.HANDLERS", handlers)
-    monkeypatch.setattr(registry, "SCHEDULES", schedules := {})
+    monkeypatch.setattr(registry, "SCHEDULES", schedules)
     monkeypatch.setattr("team.work.schedule.SCHEDULES", schedules)
 
 
@@ -124,7 +127,7 @@ def test_one_hint_goes_out_per_transaction_however_many_rows_it_adds(
 ):
     settings.CELERY_BROKER_URL = "redis://unused"
     sent: list[str] = []
-    monkeypatch.setattr(hints, "_hinter", type("Hinter", (), {"pid": hints.os.getpid(), "ask": sent.append}))
+    monkeypatch.setattr(hints, "_hinter", type("Hinter", (), {"pid": os.getpid(), "ask": sent.append}))
     with django_capture_on_commit_callbacks(execute=True):
         for item in range(50):
             work.enqueue("note", payload={"item": item})

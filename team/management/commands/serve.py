@@ -35,31 +35,36 @@ class Command(BaseCommand):
         parser.add_argument("--workers", type=int, default=2, help="web processes (default: %(default)s)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        host, port, workers = options["host"], options["port"], options["workers"]
-        if workers < 1:
+        if options["workers"] < 1:
             raise CommandError("--workers: one or more are needed.")
+        supervisor = Supervisor(cwd=settings.BASE_DIR, out=sys.stdout)
+        try:
+            self._serve(supervisor, options["host"], options["port"], options["workers"])
+        except CannotStartError as error:
+            raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            pass  # before the supervisor listens to signals itself
+        supervisor.say("serve", "stopped")
+
+    def _serve(self, supervisor: Supervisor, host: str, port: int, workers: int) -> None:
         with _only_one(settings.VAR_DIR), _listening(host, port) as listener:
             _check_database()
-            supervisor = Supervisor(cwd=settings.BASE_DIR, out=sys.stdout)
             if not (Path(settings.STATIC_ROOT) / "staticfiles.json").exists():
                 supervisor.say("serve", "preparing the static files, this once")
-                call_command("collectstatic", interactive=False, verbosity=0)
-            broker_url, folder = self._start_broker(supervisor)
+                # Redoc is the largest file of all, comes with drf-spectacular, and is on no page.
+                call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=["redoc"])
+            folder = None
             try:
+                broker_url, folder = self._start_broker(supervisor)
                 env = _environment(port, broker_url)
                 for child in _children(listener, workers, env, has_broker=bool(broker_url)):
                     supervisor.start(child)
                 threading.Thread(target=_announce, args=(supervisor, host, port), daemon=True).start()
                 supervisor.run()
-            except CannotStartError as error:
-                raise CommandError(str(error)) from error
-            except KeyboardInterrupt:
-                pass  # before the supervisor listens to signals itself
             finally:
                 supervisor.stop()
                 if folder is not None and folder.parent != settings.VAR_DIR:
                     shutil.rmtree(folder, ignore_errors=True)
-        supervisor.say("serve", "stopped")
 
     def _start_broker(self, supervisor: Supervisor) -> tuple[str, Path | None]:
         """Return the broker's URL, "" without one, and the folder of its socket if it is ours."""
