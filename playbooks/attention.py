@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from django.db.models import Case, Exists, F, FloatField, Max, OuterRef, Q, Value, When
 from django.db.models.functions import Cast, Coalesce, Greatest, Least
 
-from accounts.models import Account, AccountQuerySet, Assignment, Contact, Touch
+from accounts.models import Account, AccountQuerySet, Assignment, Contact, Renewal, Touch
 from csplatform.periods import Period, day_of
 from metrics.health.decomposition import Change, Reading, explain_change, readings, signed
 from metrics.health.reasons import state_at
@@ -33,6 +33,26 @@ CHAMPION_LEFT_DAYS = 60
 DETRACTOR_DAYS = 30
 MONTH_DAYS = 30
 NEEDED_ROLES = [Contact.Role.CHAMPION, Contact.Role.SPONSOR]
+
+# What to do about the signal that costs a score most.
+ADVICE = {
+    "license_utilization": "Call {who}: ask who stopped using it, and offer a refresher",
+    "active_user_trend": "Call {who}: ask why fewer people come back",
+    "adoption_breadth": "Show {who} what they pay for and don't use yet",
+    "last_login": "Call {who}: find out why nobody logs in",
+    "last_nps": "Call {who}: ask what would make it a nine",
+    "last_csat": "Call {who}: ask what went wrong with the last request",
+    "last_ces": "Call {who}: ask what was hard",
+    "open_urgent_tickets": "Tell {who} where the urgent ticket stands",
+    "open_tickets": "Go through the open tickets with {who}",
+    "mrr_trend": "Talk with {who} about what they cut back",
+    "payment_overdue": "Ask {who} about the unpaid invoice",
+    "days_to_renewal": "Agree the renewal with {who}",
+    "days_since_touch": "Check in with {who}",
+    "onboarding_progress": "Agree the next milestone with {who}",
+    "champion_left": "Ask {who} who takes over",
+    "referrals": "Ask {who} for a reference",
+}
 
 Tone = Literal["bad", "warn", "info"]
 
@@ -164,6 +184,11 @@ def recently_left(day: date) -> Any:
     )
 
 
+def given_notice(day: date) -> Any:
+    """Return contract terms still running that are known not to be renewed."""
+    return Renewal.objects.filter(outcome=Renewal.Outcome.LOST, due_on__gte=day)
+
+
 def in_need(user: Any, day: date, *, csm_id: int | None = None) -> AccountQuerySet:
     """Return the customers `user` sees for whom a reason holds, the first to look at first."""
     accounts = Account.objects.visible_to(user).customers()
@@ -175,6 +200,7 @@ def in_need(user: Any, day: date, *, csm_id: int | None = None) -> AccountQueryS
             Q(health__band__in=["red", "yellow"])
             | Q(health__change_7d__lte=-calculations.NOTABLE_DROP)
             | Q(renews_on__gte=day, renews_on__lte=in_sight, health__isnull=False)
+            | Q(pk__in=given_notice(day).values("account"), health__isnull=False)
             | Q(pk__in=recently_left(day).values("account"), health__isnull=False)
             | Q(pk__in=open_detractors(day).values("response__account"), health__isnull=False)
         )
@@ -273,6 +299,7 @@ def lines_of(accounts: Sequence[Account], day: date) -> list[Line]:
     people = _people(ids)
     left = _by_account(recently_left(day).filter(account__in=ids).order_by("-left_on"))
     answers = _open_answers(ids, day)
+    notices = _by_account(given_notice(day).filter(account__in=ids).order_by("due_on"))
     touches = dict(
         Touch.objects.filter(account__in=ids)
         .exclude(kind=Touch.Kind.NOTE)
@@ -301,7 +328,7 @@ def lines_of(accounts: Sequence[Account], day: date) -> list[Line]:
             line.readings = readings(health, cards[health.version_id])
             line.week = explain_change(week_ago.get(account.pk), health, cards, on=day)
             line.costs_most = _costs_most(line, month_ago.get(account.pk), cards)
-        line.reasons = _reasons(line, left[account.pk], answers[account.pk])
+        line.reasons = _reasons(line, notices[account.pk], left[account.pk], answers[account.pk])
         line.next_step = _next_step(line, people[account.pk], answers[account.pk])
         lines.append(line)
     return lines
@@ -357,10 +384,23 @@ def _open_answers(ids: Iterable[int], day: date) -> dict[int, list[Any]]:
     return grouped
 
 
-def _reasons(line: Line, left: Sequence[Contact], answers: Sequence[Answer]) -> list[Reason]:
+def _reasons(
+    line: Line, notices: Sequence[Renewal], left: Sequence[Contact], answers: Sequence[Answer]
+) -> list[Reason]:
     """Return why an account is in the queue, the weightiest first."""
     health, account = line.health, line.account
     reasons = []
+    for notice in notices[:1]:
+        reasons.append(
+            Reason(
+                f"notice:{notice.due_on}",
+                "Leaving"
+                if len(notices) == 1 and account.mrr == notice.due_value
+                else "Contract not renewed",
+                f"last day {notice.due_on:%-d %b %Y}, {notice.due_value:,.0f} {notice.currency} a month",
+                "bad",
+            )
+        )
     for who in left[:1]:
         reasons.append(
             Reason(
@@ -400,7 +440,7 @@ def _reasons(line: Line, left: Sequence[Contact], answers: Sequence[Answer]) -> 
             )
         )
     days = line.days_to_renewal
-    if days is not None and 0 <= days <= calculations.RENEWAL_IN_SIGHT_DAYS:
+    if days is not None and 0 <= days <= calculations.RENEWAL_IN_SIGHT_DAYS and not notices:
         when = "today" if days == 0 else "tomorrow" if days == 1 else f"in {days} days"
         reasons.append(Reason(f"renewal:{account.renews_on}", f"Renewal {when}", "", "info"))
     return reasons
@@ -421,6 +461,8 @@ def _next_step(line: Line, people: Sequence[Contact], answers: Sequence[Answer])
     who = people[0] if people else None
     named = _named(who) if who else "somebody at the account"
     first = line.reasons[0].key if line.reasons else ""
+    if first.startswith("notice:"):
+        return NextStep(f"Talk with {named}: what would change their mind?", contact=who)
     if first.startswith("left:"):
         if who is None:
             return NextStep("Find out who took over: nobody else is known here")
@@ -432,10 +474,9 @@ def _next_step(line: Line, people: Sequence[Contact], answers: Sequence[Answer])
         return NextStep(f"Call {named}: ask what is behind the answer", contact=who)
     if first.startswith("renewal:"):
         return NextStep(f"Agree the renewal with {named}", Touch.Kind.MEETING, contact=who)
-    about = line.costs_most or "find out what changed"
-    if line.health.reason == "days_since_touch":
-        return NextStep(f"Check in with {named}: {about}", contact=who)
-    return NextStep(f"Call {named}: {about}", contact=who)
+    return NextStep(
+        ADVICE.get(line.health.reason, "Call {who}: find out what changed").format(who=named), contact=who
+    )
 
 
 def _named(who: Contact) -> str:

@@ -28,7 +28,7 @@ from surveys.models import Feedback
 from workspace import story
 from workspace.forms import TimelineForm, TouchAskedForm, TouchForm
 
-TIMELINE = 40
+TIMELINE = 25
 MOST_TICKETS = 60
 MOST_ANSWERS = 60
 MOST_PEOPLE = 60
@@ -155,7 +155,12 @@ def health_context(account: Account, happenings: list[story.Happening], day: dat
         "oldest_days": None if oldest is None else max((day - day_of(oldest)).days, 0),
         "month_change": month,
         "changes": story.why_it_moved(states, cards, since=day - timedelta(days=90)),
-        "score_chart": story.health_chart(states, happenings, day),
+        "score_chart": story.health_chart(
+            states,
+            happenings,
+            day,
+            green_from=health.version.green_from if health and health.version else Decimal(75),
+        ),
     }
 
 

@@ -177,6 +177,7 @@ class HomeForm(forms.Form):
     csm = forms.ModelChoiceField(
         User.objects.none(), required=False, label="CSM", empty_label="Everybody's accounts"
     )
+    backup = forms.BooleanField(required=False)
     all = forms.BooleanField(required=False)
     since = forms.ChoiceField(choices=[("week", "7 days"), ("yesterday", "Yesterday")], required=False)
 

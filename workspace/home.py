@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from accounts.models import Account, Movement, Renewal
+from accounts.models import Account, Assignment, Movement, Renewal
 from csplatform.periods import Period, day_of
 from metrics.kpis import Filters, Question, ask_many, month_so_far
 from metrics.models import HealthScore
@@ -55,11 +55,19 @@ class Range:
 
 
 def range_of(request: HttpRequest) -> tuple[Range, HomeForm]:
-    """Read whose home this is: one's own, or for managers and admins that of a CSM they choose."""
+    """Read whose home this is.
+
+    A CSM sees the accounts they hold, and on request those they only stand in for; managers and
+    admins see all of theirs, or those of a CSM they choose.
+    """
     user = request.user
-    form = HomeForm(request.GET, people=people_to_ask(user) if user.role != User.Role.CSM else None)
+    is_csm = user.role == User.Role.CSM
+    form = HomeForm(request.GET, people=None if is_csm else people_to_ask(user))
     asked = form.cleaned_data if form.is_valid() else {}
-    return Range(user, day_of(timezone.now()), asked.get("csm")), form
+    day = day_of(timezone.now())
+    if is_csm:
+        return Range(user, day, None if asked.get("backup") else user), form
+    return Range(user, day, asked.get("csm")), form
 
 
 @login_required
@@ -73,8 +81,8 @@ def home(request: HttpRequest) -> HttpResponse:
     days = 1 if asked.get("since") == "yesterday" else 7
     context = {
         "form": form,
-        "csm": chosen.csm,
         "day": chosen.day,
+        "backup": backup_of(chosen),
         **queue_context(chosen, show_all=show_all),
         "figures": figures(chosen),
         "days": days,
@@ -100,6 +108,14 @@ def queue(request: HttpRequest) -> HttpResponse:
     chosen, form = range_of(request)
     asked = form.cleaned_data if form.is_valid() else {}
     return render(request, "workspace/_queue.html", queue_context(chosen, show_all=bool(asked.get("all"))))
+
+
+def backup_of(chosen: Range) -> dict[str, Any] | None:
+    """Return whether a CSM stands in for somebody, and whether those accounts are shown."""
+    if chosen.user.role != User.Role.CSM:
+        return None
+    held = Assignment.objects.filter(user=chosen.user, kind=Assignment.Kind.BACKUP).in_force(chosen.day)
+    return {"is_on": chosen.csm is None, "accounts": held.count()}
 
 
 def queue_context(chosen: Range, *, show_all: bool) -> dict[str, Any]:
@@ -137,8 +153,7 @@ class Card:
 
 def figures(chosen: Range) -> list[Card]:
     """Return recurring revenue, customers, NPS and what stands in red: each leads to its explanation."""
-    user, day = chosen.user, chosen.day
-    of_csm = user.pk if user.role == User.Role.CSM else chosen.csm_id
+    user, day, of_csm = chosen.user, chosen.day, chosen.csm_id
     month = month_so_far(day)
     quarter = Period.last_days(90, until=day)
     filters = Filters(csm=of_csm)
@@ -155,7 +170,7 @@ def figures(chosen: Range) -> list[Card]:
         dates = {"start": period.start.isoformat(), "end": period.end.isoformat()}
         return f"/kpis/{slug}/?{urlencode({**dates, **csm})}"
 
-    risk = _at_risk(chosen, of_csm)
+    risk = _at_risk(chosen)
     portfolio = f"{reverse('workspace:portfolio')}?" + urlencode(
         {"band": "red", **({"csm": "me"} if of_csm == user.pk else csm)}
     )
@@ -211,10 +226,8 @@ def _difference(now: Decimal | None, before: Decimal | None) -> Decimal | None:
     return None if now is None or before is None else now - before
 
 
-def _at_risk(chosen: Range, of_csm: int | None) -> dict[str, Any]:
-    accounts = Account.objects.visible_to(chosen.user).customers().filter(health__band="red")
-    if of_csm is not None:
-        accounts = accounts.filter(pk__in=attention.held_by(of_csm, chosen.day))
+def _at_risk(chosen: Range) -> dict[str, Any]:
+    accounts = chosen.accounts().customers().filter(health__band="red")
     found = accounts.order_by().aggregate(mrr=Sum("mrr"), accounts=Count("pk"))
     return {"mrr": found["mrr"] or Decimal(0), "accounts": found["accounts"]}
 

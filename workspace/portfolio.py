@@ -82,6 +82,10 @@ class Row:
         return len(self.readings)
 
     @property
+    def is_low(self) -> bool:
+        return self.used * 2 < self.total
+
+    @property
     def oldest_days(self) -> int | None:
         oldest = self.health.oldest_signal_at if self.health else None
         return None if oldest is None else max((self.day - day_of(oldest)).days, 0)

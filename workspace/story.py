@@ -48,7 +48,9 @@ def score_on(states: Sequence[HealthScore], days: Sequence[date]) -> list[Decima
     return scores
 
 
-def health_chart(states: Sequence[HealthScore], happenings: Sequence[Happening], day: date) -> Chart:
+def health_chart(
+    states: Sequence[HealthScore], happenings: Sequence[Happening], day: date, *, green_from: Decimal
+) -> Chart:
     """Draw the score at the end of each of the last 26 weeks, with what happened beside it."""
     days = [day - timedelta(days=7 * n) for n in reversed(range(WEEKS))]
     scores = score_on(states, days)
@@ -61,7 +63,7 @@ def health_chart(states: Sequence[HealthScore], happenings: Sequence[Happening],
         summary = f"From {first[1]:.0f} on {first[0]:%-d %B} to {last[1]:.0f} on {last[0]:%-d %B}"
         if lowest[1] < min(first[1], last[1]):
             summary += f", lowest {lowest[1]:.0f} on {lowest[0]:%-d %B}"
-        summary += "."
+        summary += f". Shaded is healthy, from {green_from:.0f}."
     marks = []
     for happening in happenings:
         # The point of the week in which it happened.
@@ -76,8 +78,7 @@ def health_chart(states: Sequence[HealthScore], happenings: Sequence[Happening],
         category_label="Day",
         series=[Series(name="Score", values=scores)],
         unit="points",
-        benchmark=(75, 100),
-        benchmark_label="healthy",
+        benchmark=(green_from, 100),
         from_zero=True,
         marks=marks,
         size="small",

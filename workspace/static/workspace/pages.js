@@ -19,6 +19,9 @@ document.addEventListener("click", (event) => {
   if (link) link.search = hereNow();
 });
 
+// A choice that is a filter needs no second click.
+document.addEventListener("change", (event) => event.target.form?.matches("[data-auto-submit]") && event.target.form.requestSubmit());
+
 // After a line of the queue is set aside, the next one takes its place under the cursor.
 let place = -1;
 document.addEventListener("htmx:beforeSwap", (event) => {
