@@ -463,7 +463,7 @@ PLACES = 6
 def exact_text(number: Decimal | None, *, at_least: int = 0) -> str | None:
     """Return a number as text with up to six decimals, without zeros that say nothing.
 
-    >>> exact_text(Decimal("26.536986"), at_least=2), exact_text(Decimal(5)), exact_text(Decimal(5), at_least=2)
+    >>> exact_text(Decimal("26.536986")), exact_text(Decimal(5)), exact_text(Decimal(5), at_least=2)
     ('26.536986', '5', '5.00')
     """
     if number is None:

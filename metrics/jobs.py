@@ -1,4 +1,4 @@
-"""What health asks of the work queue: due accounts at once, everybody every night."""
+"""What scores and numbers ask of the work queue: due accounts at once, the rest every night."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 import structlog
 from django.db import DatabaseError
 from django.dispatch import receiver
+from django.utils import timezone
 
 from accounts.due import accounts_became_due
+from metrics import snapshots
 from metrics.health import scores
 from team.work import Work, enqueue, every, handles
 
@@ -43,3 +45,11 @@ def score_due(work: Work) -> None:
 def score_all(work: Work) -> None:
     passed = scores.score_all()
     log.info("all accounts scored", accounts=passed.checked, changed=passed.written, failed=passed.failed)
+
+
+# After the scores, when yesterday is over in the workspace's time zone.
+@every("KPIs are stored at night", cron="10 2 * * *", kind="metrics.store_kpis")
+@handles("metrics.store_kpis", lane="slow", time_limit=3 * 60 * 60, atomic=False)
+def store_kpis(work: Work) -> None:
+    changed = snapshots.refresh_last_night(timezone.now())
+    log.info("KPIs stored", changed=changed)

@@ -127,9 +127,9 @@ LICENSE_UTILIZATION = Kpi(
     higher_is_better=True,
     kind="rate",
     definition=(
-        f"How many of the contracted seats are used by people active in the last 30 days. {ACTIVE} Seats come "
-        "from the recurring lines in force on the last day: their quantity, or what their plan includes if "
-        "that is more; nobody's unused seat is forgotten. Users of accounts without seats are left out. "
+        f"How many of the contracted seats are used by people active in the last 30 days. {ACTIVE} Seats "
+        "come from the recurring lines in force on the last day: their quantity, or what their plan includes "
+        "if that is more; nobody's unused seat is forgotten. Users of accounts without seats are left out. "
         "Somebody who works for two accounts takes a seat in each. Above 100 % more people come than "
         "were paid for."
     ),

@@ -180,7 +180,9 @@ CONTRACTION_MRR = _movement_kpi(
     "Contraction MRR",
     kind=Kind.CONTRACTION,
     is_loss=True,
-    definition="Falls of customers who stay: fewer seats, a lower plan, a discount, a pause. A positive number.",
+    definition=(
+        "Falls of customers who stay: fewer seats, a lower plan, a discount, a pause. A positive number."
+    ),
     formula="−Σ movements of the kind contraction",
 )
 CHURNED_MRR = _movement_kpi(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models import Case, CharField, F, OuterRef, Q, QuerySet, Subquery, Value, When
 
 from metrics.calculations import (
     first_contact_resolution_rate,
@@ -80,8 +81,8 @@ FIRST_CONTACT_RESOLUTION_RATE = Kpi(
     higher_is_better=True,
     kind="rate",
     definition=(
-        "The share of tickets received in the period that one contact resolved: at most one public reply by a "
-        "person, nothing more from the customer but thanks, no reopening, and no new ticket of the same "
+        "The share of tickets received in the period that one contact resolved: at most one public reply by "
+        "a person, nothing more from the customer but thanks, no reopening, and no new ticket of the same "
         "contact about the same in the days after. A ticket is pending until those days have passed. A "
         "source can be judged by 'no reassignment, no reopening' instead."
     ),
@@ -138,30 +139,66 @@ TICKETS_RECEIVED = Kpi(
     ),
 )
 
-# What each event does to the number of tickets that wait.
-_STEP = {Kind.OPENED: 1, Kind.REOPENED: 1, Kind.RESOLVED: -1, Kind.MERGED: -1}
+# A ticket waits from the first of these until one of those.
+_ENTERS = (Kind.OPENED, Kind.REOPENED)
+_LEAVES = (Kind.RESOLVED, Kind.CLOSED, Kind.MERGED)
+
+
+def _steps(events: QuerySet[TicketEvent], known_at: datetime | None) -> QuerySet[Any]:
+    """Add what each event does to the number of tickets that wait: 1, -1, or nothing.
+
+    A ticket that was resolved and then closed leaves once, so an event counts by what the
+    ticket was just before it. Only tickets with more than one way out need that looked up.
+    """
+    before = TicketEvent.objects.filter(
+        Q(happened_at__lt=OuterRef("happened_at"))
+        | Q(happened_at=OuterRef("happened_at"), pk__lt=OuterRef("pk")),
+        ticket=OuterRef("ticket"),
+        kind__in=(*_ENTERS, *_LEAVES),
+    )
+    if known_at is not None:
+        events, before = (found.filter(recorded_at__lte=known_at) for found in (events, before))
+    last = Subquery(before.order_by("-happened_at", "-pk").values("kind")[:1])
+    return (
+        events.filter(kind__in=(*_ENTERS, *_LEAVES), ticket__exclusion="")
+        .annotate(kpi_before=Case(When(kind=Kind.OPENED, then=None), default=last, output_field=CharField()))
+        .annotate(
+            kpi_step=Case(
+                When(kind=Kind.OPENED, then=ONE),
+                When(kind=Kind.REOPENED, kpi_before__in=_LEAVES, then=ONE),
+                When(kind=Kind.REOPENED, then=NOTHING),
+                # Reported without an opening before it: the opening counts, so this does too.
+                When(Q(kpi_before__isnull=True) | Q(kpi_before__in=_ENTERS), then=Value(-1)),
+                default=NOTHING,
+            )
+        )
+    )
 
 
 def _events_until(moment: str) -> Any:
     def facts(scope: Scope) -> QuerySet[Any]:
-        events = TicketEvent.objects.filter(
-            kind__in=_STEP, ticket__exclusion="", happened_at__lt=getattr(scope.period, moment)
-        )
-        return events if scope.known_at is None else events.filter(recorded_at__lte=scope.known_at)
+        events = TicketEvent.objects.filter(happened_at__lt=getattr(scope.period, moment))
+        return _steps(events, scope.known_at)
 
     return facts
 
 
 def _events_within(scope: Scope) -> QuerySet[Any]:
-    return _events_until("ends_at")(scope).filter(happened_at__gte=scope.period.starts_at)
+    period = scope.period
+    events = TicketEvent.objects.filter(happened_at__gte=period.starts_at, happened_at__lt=period.ends_at)
+    return _steps(events, scope.known_at)
 
 
-_STEPS = Case(*[When(kind=kind, then=Value(step)) for kind, step in _STEP.items()], default=NOTHING)
+_STEPS = F("kpi_step")
 _EVENT_COLUMNS = {"ticket": "ticket__external_id", "source": "ticket__source__name", "id": "ticket__pk"}
 
 
-def _events_of(*kinds: str) -> Amount:
-    return Amount(Case(When(kind__in=kinds, then=ONE), default=NOTHING))
+def _came(*kinds: str) -> Amount:
+    return Amount(Case(When(kind__in=kinds, then=_STEPS), default=NOTHING))
+
+
+def _left(*kinds: str) -> Amount:
+    return Amount(Case(When(kind__in=kinds, then=-_STEPS), default=NOTHING))
 
 
 TICKET_BACKLOG = Kpi(
@@ -173,7 +210,8 @@ TICKET_BACKLOG = Kpi(
     kind="level",
     definition=(
         "Tickets waiting at the end of the period. Each day it is the day before's, plus those received and "
-        "reopened, less those resolved and merged. Spam, outbound and automatically closed ones are left out."
+        "reopened, less those resolved or closed, and merged. Spam, outbound and automatically closed ones "
+        "are left out."
     ),
     variants=(
         Variant(
@@ -194,10 +232,10 @@ TICKET_BACKLOG = Kpi(
                 Part(
                     facts=_events_within,
                     amounts={
-                        "received": _events_of(Kind.OPENED),
-                        "reopened": _events_of(Kind.REOPENED),
-                        "closed": _events_of(Kind.RESOLVED),
-                        "merged": _events_of(Kind.MERGED),
+                        "received": _came(Kind.OPENED),
+                        "reopened": _came(Kind.REOPENED),
+                        "closed": _left(Kind.RESOLVED, Kind.CLOSED),
+                        "merged": _left(Kind.MERGED),
                     },
                     account="ticket__account",
                     csm_on=day_of_moment("happened_at"),

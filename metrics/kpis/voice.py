@@ -175,8 +175,8 @@ CES = Kpi(
     higher_is_better=True,
     kind="rate",
     definition=(
-        "How far customers agree that it was easy, from 1 (strongly disagree) to 7 (strongly agree): the mean, "
-        "and beside it the share of 5 to 7. The interval of the mean is the normal approximation."
+        "How far customers agree that it was easy, from 1 (strongly disagree) to 7 (strongly agree): the "
+        "mean, and beside it the share of 5 to 7. The interval of the mean is the normal approximation."
     ),
     variants=(
         Variant(

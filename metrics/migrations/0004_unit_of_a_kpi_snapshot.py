@@ -4,15 +4,16 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('metrics', '0003_scorecard_versions_never_change'),
+        ("metrics", "0003_scorecard_versions_never_change"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='kpisnapshot',
-            name='unit',
-            field=models.CharField(blank=True, help_text='percent, points, count, ratio or a currency code.', max_length=10),
+            model_name="kpisnapshot",
+            name="unit",
+            field=models.CharField(
+                blank=True, help_text="percent, points, count, ratio or a currency.", max_length=10
+            ),
         ),
     ]

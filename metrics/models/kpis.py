@@ -8,18 +8,19 @@ from django.db import models
 from django.db.models import F, Q
 
 from accounts.fields import not_nan
+from team.models import User
 
 
 class KpiSnapshotQuerySet(models.QuerySet["KpiSnapshot"]):
     def visible_to(self, user: Any) -> KpiSnapshotQuerySet:
-        """Keep what `user` may read: totals count everybody's accounts, so only who may see all reads them."""
+        """Keep what `user` may read: a total counts everybody's accounts, so it takes seeing them all."""
         if not user.is_authenticated or not user.is_active:
             return self.none()
-        if user.role in ("admin", "viewer"):
+        if user.role in (User.Role.ADMIN, User.Role.VIEWER):
             return self
-        if user.role == "manager":
-            mates = type(user).objects.filter(team__isnull=False, team=user.team_id)
-            return self.filter(group_by="csm", group__in=[str(pk) for pk in mates.values_list("pk", flat=True)])
+        if user.role == User.Role.MANAGER:
+            mates = User.objects.filter(team__isnull=False, team=user.team_id).values_list("pk", flat=True)
+            return self.filter(group_by="csm", group__in=[str(pk) for pk in mates])
         return self.filter(group_by="csm", group=str(user.pk))
 
 
@@ -38,7 +39,9 @@ class KpiSnapshot(models.Model):
     denominator = models.DecimalField(max_digits=28, decimal_places=10, null=True)
     sample_size = models.BigIntegerField(null=True)
     reason = models.CharField(max_length=40, blank=True, help_text="Why there is no value.")
-    unit = models.CharField(max_length=10, blank=True, help_text="percent, points, count, ratio or a currency code.")
+    unit = models.CharField(
+        max_length=10, blank=True, help_text="percent, points, count, ratio or a currency."
+    )
     computed_at = models.DateTimeField()
 
     objects = KpiSnapshotQuerySet.as_manager()
