@@ -119,7 +119,7 @@ class Accounts(Kind):
             label="Customer from",
             type="date",
             help="First day as a customer without subscriptions.",
-            synonyms=("customer since", "client since"),
+            synonyms=("customer since", "client since", "since", "joined on"),
         ),
         Field(name="customer_until", label="Customer until", type="date", help="Last such day."),
     )
