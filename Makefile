@@ -71,7 +71,7 @@ $(STATIC): $(RUNTIME) $(FRONT_END) $(shell find static $(addsuffix /static,$(APP
 # --- Prove it -------------------------------------------------------------------------
 
 test: $(DEVELOPMENT) $(FRONT_END) ## everything that needs no server
-	@$(PYTHON_IN_VENV) -m pytest -n auto -m "not browser and not services" $(ARGS)
+	@$(PYTHON_IN_VENV) -m pytest -n auto --dist loadgroup -m "not browser and not services" $(ARGS)
 
 check: lint test ## linters, types, layers, templates, migrations, deployment check, then the tests
 
@@ -85,7 +85,7 @@ lint: $(DEVELOPMENT) $(FRONT_END) ## what check does before the tests
 	$(DEPLOYED) $(MANAGE) check --deploy --fail-level WARNING
 
 test-services: $(DEVELOPMENT) $(FRONT_END) ## the whole suite on PostgreSQL and Redis, browser tests included; installs and stops what it needs
-	@$(PYTHON_IN_VENV) scripts/services.py $(PYTHON_IN_VENV) -m pytest -n auto $(ARGS)
+	@$(PYTHON_IN_VENV) scripts/services.py $(PYTHON_IN_VENV) -m pytest -n auto --dist loadgroup $(ARGS)
 
 bench: $(DEVELOPMENT) $(FRONT_END) ## the benchmarks as a table
 	@$(PYTHON_IN_VENV) -m benchmarks $(ARGS)
