@@ -62,15 +62,16 @@ class Building:
                     if (number + 1) % FLUSH == 0:
                         book.writer.flush()
                         progress(number + 1, self.accounts)
-                if start + COMMIT >= self.accounts:
+                is_last = start + COMMIT >= self.accounts
+                if is_last:
                     self._costs(book)
                 book.writer.flush()
                 book.writer.reset_sequences()
+                if is_last:
+                    book.writer.analyze()
                 mark_due(range(first, book.accounts.next_id))
             progress(min(start + COMMIT, self.accounts), self.accounts)
-        return (
-            {} if book is None else {s.model._meta.verbose_name_plural: s.written for s in book.writer.sheets}
-        )  # type: ignore[misc]
+        return {} if book is None else {s.model._meta.label: s.written for s in book.writer.sheets}
 
     def _open_book(self) -> Book:
         self.plans = stock_catalogue()

@@ -50,7 +50,6 @@ def _needs(model: type[models.Model]) -> set[type[models.Model]]:
         field.related_model
         for field in model._meta.concrete_fields
         if isinstance(field, models.ForeignKey)
-        and isinstance(field.related_model, type)
         and field.remote_field.on_delete in (models.CASCADE, models.PROTECT, models.RESTRICT)
     }
 
@@ -62,10 +61,10 @@ def clear_customer_data() -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL statement_timeout = 0")
-    for model in apps.get_models():
+    for model in set(apps.get_models()) - set(tables):
         for field in model._meta.concrete_fields:
             if isinstance(field, models.ForeignKey) and field.null and field.related_model in tables:
                 model._base_manager.filter(**{f"{field.name}__isnull": False}).update(**{field.name: None})
     for model in tables:
         query = model._base_manager.all()
-        query._raw_delete(using=query.db)  # type: ignore[attr-defined]
+        query._raw_delete(using=query.db)

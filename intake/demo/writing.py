@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.color import no_style
@@ -18,11 +18,12 @@ class Sheet:
         self.model = model
         self.rows: list[Row] = []
         self.written = 0
-        given = [model._meta.get_field(name) for name in ("id", *columns.split())]
-        rest = [f for f in model._meta.concrete_fields if f not in given]
+        fields = {field.name: field for field in model._meta.concrete_fields}
+        given = [fields.pop(name) for name in ("id", *columns.split())]
+        rest = list(fields.values())
         # What the demo says nothing about gets the default of the model.
         self.defaults: Row = tuple(f.get_db_prep_save(f.get_default(), connection) for f in rest)
-        self.columns = [f.column for f in (*given, *rest)]
+        self.columns = [str(f.column) for f in (*given, *rest)]
         newest = model._default_manager.aggregate(newest=models.Max("pk"))["newest"]
         self.next_id: int = (newest or 0) + 1
 
@@ -55,13 +56,21 @@ class Writer:
 
     def reset_sequences(self) -> None:
         """Let PostgreSQL count on after the ids that we gave ourselves."""
-        statements = connection.ops.sequence_reset_sql(no_style(), [sheet.model for sheet in self.sheets])
-        with connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
+        _execute(connection.ops.sequence_reset_sql(no_style(), [sheet.model for sheet in self.sheets]))
+
+    def analyze(self) -> None:
+        """Let PostgreSQL look at what its tables hold now: it would go on planning for empty ones."""
+        if connection.vendor == "postgresql":
+            _execute([f'ANALYZE "{sheet.model._meta.db_table}"' for sheet in self.sheets])
 
 
-def _insert(table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+def _execute(statements: list[str]) -> None:
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def _insert(table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
     names = ", ".join(f'"{name}"' for name in columns)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":

@@ -96,8 +96,8 @@ def test_the_sum_of_the_movements_is_what_the_lines_cost_at_the_end_of_every_mon
 
 def test_masks_say_what_the_months_say(demo):
     months: dict[int, set[date]] = defaultdict(set)
-    for person, month, days in ActivityMonth.objects.values_list("end_user_id", "month", "days"):
-        months[person] |= {month + timedelta(days=bit) for bit in range(31) if days >> bit & 1}
+    for owner, month, days in ActivityMonth.objects.values_list("end_user_id", "month", "days"):
+        months[owner] |= {month + timedelta(days=bit) for bit in range(31) if days >> bit & 1}
     people = EndUser.objects.all()
     assert sum(bool(person.activity) for person in people) > 500
     recent = min(day for days in months.values() for day in days) + timedelta(days=MASK_DAYS)
