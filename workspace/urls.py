@@ -1,6 +1,6 @@
 from django.urls import URLPattern, path
 
-from workspace import account, design, home, portfolio, search, undo
+from workspace import account, design, home, numbers, portfolio, search, undo
 
 app_name = "workspace"
 
@@ -16,6 +16,9 @@ urlpatterns: list[URLPattern] = [
     path("accounts/<int:pk>/", account.account, name="account"),
     path("accounts/<int:pk>/timeline/", account.timeline, name="timeline"),
     path("accounts/<int:pk>/touches/new/", account.touch_new, name="touch-new"),
+    path("kpis/", numbers.catalogue, name="kpis"),
+    path("kpis/<slug:slug>/", numbers.number, name="kpi"),
+    path("kpis/<slug:slug>/export/", numbers.export, name="kpi-export"),
     path("search/", search.search, name="search"),
     path("search/names/", search.account_names, name="account-names"),
     path("undo/<str:key>/", undo.undo, name="undo"),

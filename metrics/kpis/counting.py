@@ -290,23 +290,32 @@ class Tally:
 
 
 def count(terms: Iterable[Term]) -> dict[Any, dict[str, Tally]]:
-    """Count all terms; return {term key: {group: tally}}. A key may have several terms."""
-    ordered = list(terms)
-    found: dict[Any, dict[str, Tally]] = {term.key: {} for term in ordered}
-    for first in range(0, len(ordered), TERMS_A_STATEMENT):
-        batch = ordered[first : first + TERMS_A_STATEMENT]
-        width = max(len(term.part.amounts) for term in batch)
-        queries = [term.query(number, width) for number, term in enumerate(batch)]
+    """Count all terms; return {term key: {group: tally}}. A key may have several terms.
+
+    What several questions ask alike, such as the closing MRR, is counted once.
+    """
+    found: dict[Any, dict[str, Tally]] = {}
+    keys: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
+    different: dict[tuple[Any, ...], Term] = {}
+    for term in terms:
+        found.setdefault(term.key, {})
+        same = (id(term.part), term.scope, term.filters, id(term.user), term.group_by)
+        keys[same].append(term.key)
+        different.setdefault(same, term)
+    for batch in batched(different.items(), TERMS_A_STATEMENT):
+        width = max(len(term.part.amounts) for _, term in batch)
+        queries = [term.query(number, width) for number, (_, term) in enumerate(batch)]
         rows = queries[0].union(*queries[1:], all=True) if len(queries) > 1 else queries[0]
         for number, group, unit, month, *sums in rows:
-            term = batch[number]
-            tally = found[term.key].setdefault(group, Tally())
-            for (name, amount), total in zip(term.part.amounts.items(), sums, strict=False):
-                if total:
-                    exact = Decimal(int(total))
-                    if amount.kind in ("money", "quantity"):
-                        exact /= MICRO
-                    tally.amounts[name][(unit or "", month or 0)] += exact
+            same, term = batch[number]
+            for key in keys[same]:
+                tally = found[key].setdefault(group, Tally())
+                for (name, amount), total in zip(term.part.amounts.items(), sums, strict=False):
+                    if total:
+                        exact = Decimal(int(total))
+                        if amount.kind in ("money", "quantity"):
+                            exact /= MICRO
+                        tally.amounts[name][(unit or "", month or 0)] += exact
     return found
 
 

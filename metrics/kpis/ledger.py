@@ -7,7 +7,6 @@ the sum of the movements within it. So opening, movements and closing fit withou
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -158,8 +157,7 @@ def cohort_kept(name: str) -> Part:
 
     def facts(scope: Scope) -> QuerySet[Any]:
         cohort = Account.objects.filter(pk__in=accounts_that_are_customers(scope, "start"))
-        rates = _rates_on(scope.period.start - timedelta(days=1))
-        kept = Least(_revenue_of_account(scope, "start", rates), _revenue_of_account(scope, "end", rates))
+        kept = Least(_revenue_of_account(scope, "start"), _revenue_of_account(scope, "end"))
         return cohort.annotate(kpi_kept=ExpressionWrapper(kept, BigIntegerField()))
 
     return Part(
@@ -170,15 +168,21 @@ def cohort_kept(name: str) -> Part:
     )
 
 
-def _revenue_of_account(scope: Scope, at: Boundary, rates: Mapping[str, Decimal]) -> Coalesce:
-    """Return an account's revenue in millionths of the reporting currency.
+def _revenue_of_account(scope: Scope, at: Boundary) -> Coalesce:
+    """Return an account's revenue in millionths of the reporting currency, at the start's rates.
 
     A currency without a rate is left out here; the cohort's balances, counted beside this,
     refuse it.
     """
-    whens = [When(currency=currency, then=F("delta") * Value(rate)) for currency, rate in rates.items()]
-    field = DecimalField(max_digits=30, decimal_places=6)
-    amount = Case(*whens, default=Value(Decimal(0)), output_field=field)
+    field = DecimalField(max_digits=38, decimal_places=15)
+    rates = ExchangeRate.objects.filter(
+        currency=OuterRef("currency"), starts_on__lt=scope.period.start
+    ).order_by("-starts_on")
+    amount = Case(
+        When(currency=settings.REPORTING_CURRENCY, then=F("delta")),
+        default=F("delta") * Subquery(rates.values("rate")[:1]),
+        output_field=field,
+    )
     sums = (
         until(scope, at)
         .filter(account=OuterRef("pk"))
@@ -188,10 +192,3 @@ def _revenue_of_account(scope: Scope, at: Boundary, rates: Mapping[str, Decimal]
         .values("kpi_sum")
     )
     return Coalesce(Subquery(sums, output_field=BigIntegerField()), Value(0))
-
-
-def _rates_on(day: date) -> dict[str, Decimal]:
-    rates = {settings.REPORTING_CURRENCY: Decimal(1)}
-    for row in ExchangeRate.objects.filter(starts_on__lte=day).order_by("currency", "starts_on"):
-        rates[row.currency] = row.rate
-    return rates

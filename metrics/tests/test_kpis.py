@@ -147,8 +147,8 @@ def test_all_kpis_are_answered_with_a_handful_of_statements(company: Cast) -> No
         connection,
     ) as queries:
         answers = ask_many(questions)
-    # One for the counts, the others for targets and exchange rates.
-    assert len(queries) <= 5
+    # The counts, the targets, exchange rates.
+    assert len(queries) <= 3
     assert [answer.figure for answer in answers] == [ask(question).figure for question in questions]
 
 
@@ -157,7 +157,7 @@ def test_a_grouped_kpi_takes_few_statements(kpi: Kpi, variant: Variant, company:
     with CaptureQueriesContext(connection) as queries:
         ask(about(kpi, variant, group_by="csm"))
     # The counts, the targets, the names of CSMs, exchange rates.
-    assert len(queries) <= 4 + kpi.is_exchanged_by_database
+    assert len(queries) <= 4
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/Los_Angeles"])

@@ -1,0 +1,517 @@
+"""The pages of the KPIs: all of them at a glance, and each with everything needed to check it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+
+from dateutil.relativedelta import relativedelta
+from django import forms
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import urlencode
+from django.views.decorators.http import require_safe
+
+from accounts.models import Account, Plan
+from csplatform.periods import Period, Step, day_of, floor_to
+from metrics.kpis import (
+    KPIS,
+    STEPS,
+    Answer,
+    Group,
+    Kpi,
+    KpiError,
+    Question,
+    Rows,
+    ask,
+    ask_many,
+    month_so_far,
+    read_question,
+    rows,
+    series,
+    step_labels,
+)
+from metrics.models import KpiSnapshot, Target
+from playbooks.forms import DateInput
+from team.models import User
+from workspace.charts import Chart, Series
+from workspace.exports import csv_response
+from workspace.templatetags.show import as_unit, day, day_short
+
+ROWS_A_PAGE = 25
+MONTHS_SHOWN = 12
+# What identifies a row inside the database says nothing to a reader.
+HIDDEN_COLUMNS = {"id", "answer", "line", "subscription", "for_account"}
+DIRECTIONS = {"up": "up", "down": "down", "neutral": "neither"}
+UNITS = {"percent": "per cent", "points": "points", "count": "a count", "ratio": "a ratio"}
+
+
+def in_words(period: Period) -> str:
+    """Return a period as people call it: Feb 2026, 1 – 22 Nov, 3 Mar 2025 – 2 Mar 2026."""
+    if period == Period.month_of(period.start):
+        return f"{period.start:%b %Y}"
+    if period.days == 1:
+        return str(day(period.start))
+    first = day_short(period.start) if period.start.year == period.last_day.year else day(period.start)
+    return f"{first} – {day(period.last_day)}"
+
+
+# --- All of them ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A KPI at a glance: its newest value, the one before, and the year behind it."""
+
+    kpi: Kpi
+    value: Decimal | None
+    unit: str
+    reason: str
+    sample_size: int | None
+    change: Decimal | None
+    period: Period
+    before: Period
+    target: Decimal | None
+    spark: Sequence[Decimal | None]
+
+    @property
+    def href(self) -> str:
+        start, end = self.period.start.isoformat(), self.period.end.isoformat()
+        return f"{reverse('workspace:kpi', args=[self.kpi.slug])}?{urlencode({'start': start, 'end': end})}"
+
+    @property
+    def period_in_words(self) -> str:
+        return f"at {day_short(self.period.last_day)}" if self.kpi.kind == "level" else in_words(self.period)
+
+    @property
+    def than(self) -> str:
+        return f"than {in_words(self.before)}"
+
+    @property
+    def better(self) -> str:
+        return DIRECTIONS[self.kpi.direction]
+
+
+@login_required
+@require_safe
+def catalogue(request: HttpRequest) -> HttpResponse:
+    """All KPIs, as stored last night where that is kept for this reader, else worked out now."""
+    now = timezone.now()
+    months = _stored_months(request.user, day_of(now))
+    targets = dict(Target.objects.values_list("kpi", "value"))
+    cards = _stored_cards(months, targets) if months else _fresh_cards(request.user, targets, day_of(now))
+    themes = [(theme, list(found)) for theme, found in groupby(cards, key=lambda card: card.kpi.theme)]
+    stored_at = max((row.computed_at for found in months.values() for row in found.values()), default=None)
+    return render(request, "workspace/kpis.html", {"themes": themes, "stored_at": stored_at, "now": now})
+
+
+_Months = dict[str, dict[date, KpiSnapshot]]
+
+
+def _stored_months(user: Any, today: date) -> _Months:
+    """Return {KPI: {first day of a month: what was stored last about it}} of what `user` reads."""
+    if user.role == User.Role.MANAGER:
+        # A team's numbers are no sum of its members': people count once. They are worked out.
+        return {}
+    newest = floor_to(today, "month")
+    firsts = [newest - relativedelta(months=back) for back in range(MONTHS_SHOWN + 1)]
+    group_by = "csm" if user.role == User.Role.CSM else ""
+    found = KpiSnapshot.objects.visible_to(user).filter(
+        group_by=group_by, variant__in={kpi.default.slug for kpi in KPIS.values()}, starts_on__in=firsts
+    )
+    ends = [first + relativedelta(months=1) - timedelta(days=1) for first in firsts]
+    this_month = found.filter(starts_on=newest, ends_on__gt=newest).order_by("-ends_on")[:1]
+    last_stored = list(this_month.values_list("ends_on", flat=True))
+    months: _Months = {}
+    for row in found.filter(ends_on__in=[*ends, *last_stored]).order_by("starts_on", "ends_on"):
+        kpi = KPIS.get(row.kpi)
+        if kpi and row.variant == kpi.default.slug and row.version == kpi.version:
+            months.setdefault(row.kpi, {})[row.starts_on] = row
+    return months
+
+
+def _stored_cards(months: _Months, targets: Mapping[str, Decimal | None]) -> list[Card]:
+    cards = []
+    for kpi in KPIS.values():
+        found = list(months.get(kpi.slug, {}).values())
+        whole = [row for row in found if _period(row) == Period.month_of(row.starts_on)]
+        # Part of a month against a whole one says nothing, unless it is a level at one moment.
+        shown = found if kpi.kind == "level" else whole
+        if not shown:
+            continue
+        last = shown[-1]
+        before = shown[-2] if len(shown) > 1 else None
+        change = None
+        if before is not None and None not in (last.value, before.value) and last.unit == before.unit:
+            change = last.value - before.value  # type: ignore[operator]
+        cards.append(
+            Card(
+                kpi=kpi,
+                value=last.value,
+                unit=last.unit,
+                reason=last.reason,
+                sample_size=last.sample_size,
+                change=change,
+                period=_period(last),
+                before=_period(before or last),
+                target=targets.get(kpi.slug),
+                spark=[row.value for row in shown[-MONTHS_SHOWN:]],
+            )
+        )
+    return cards
+
+
+def _period(row: KpiSnapshot) -> Period:
+    return Period(row.starts_on, row.ends_on + timedelta(days=1))
+
+
+def _fresh_cards(user: Any, targets: Mapping[str, Decimal | None], today: date) -> list[Card]:
+    so_far, last_month = month_so_far(today), Period.month_of(today).previous()
+    questions: list[Question] = []
+    for kpi in KPIS.values():
+        period = so_far if kpi.kind == "level" else last_month
+        before = last_month if kpi.kind == "level" else last_month.previous()
+        questions += [Question(kpi.slug, asked, user=user) for asked in (period, before)]
+    answers = ask_many(questions)
+    cards = []
+    for answer, earlier in zip(answers[::2], answers[1::2], strict=True):
+        is_comparable = None not in (answer.value, earlier.value) and answer.unit == earlier.unit
+        cards.append(
+            Card(
+                kpi=answer.kpi,
+                value=answer.value,
+                unit=answer.unit,
+                reason=answer.figure.reason,
+                sample_size=answer.figure.sample_size,
+                change=answer.value - earlier.value if is_comparable else None,  # type: ignore[operator]
+                period=answer.question.period,
+                before=earlier.question.period,
+                target=targets.get(answer.kpi.slug),
+                spark=(),
+            )
+        )
+    return cards
+
+
+# --- One of them ----------------------------------------------------------------------
+
+
+class NumberForm(forms.Form):
+    """Which days, which way, in which groups, as known when."""
+
+    start = forms.DateField(label="From", required=False, widget=DateInput())
+    last = forms.DateField(label="To, included", required=False, widget=DateInput())
+    variant = forms.ChoiceField(label="Worked out as", required=False)
+    group_by = forms.ChoiceField(label="In groups by", required=False)
+    known_at = forms.DateField(label="As we would have said on", required=False, widget=DateInput())
+    csm = forms.ModelChoiceField(User.objects.none(), label="CSM", required=False, empty_label="Any")
+    segment = forms.ChoiceField(label="Segment", required=False)
+    plan = forms.ChoiceField(label="Plan", required=False)
+    lifecycle_stage = forms.ChoiceField(label="Stage", required=False)
+
+    def __init__(self, data: Any, *, kpi: Kpi, user: Any) -> None:
+        super().__init__(data)
+        fields: dict[str, Any] = self.fields
+        fields["variant"].choices = [(each.slug, each.label) for each in kpi.variants]
+        fields["group_by"].choices = [("", "No groups"), *((name, _words(name)) for name in kpi.groups)]
+        fields["csm"].queryset = User.objects.filter(assignments__isnull=False).distinct()
+        accounts = Account.objects.visible_to(user).order_by()
+        for name in ("segment", "lifecycle_stage"):
+            values = accounts.exclude(**{name: ""}).values_list(name, flat=True).distinct()[:200]
+            # A value from the address that no account has any more stays selectable: history has it.
+            known = sorted({*values, data.get(name, "")} - {""})
+            fields[name].choices = [("", "Any"), *((value, value) for value in known)]
+        plans = list(Plan.objects.values_list("code", "name")[:500])
+        fields["plan"].choices = [("", "Any"), *plans]
+
+
+def _words(name: str) -> str:
+    return {"csm": "CSM"}.get(name, name.replace("_", " ").capitalize())
+
+
+def _texts(form: NumberForm) -> dict[str, str]:
+    """Return what the form says as the texts that the API takes: there the end is excluded."""
+    given = dict(form.cleaned_data)
+    last = given.pop("last")
+    csm = given.pop("csm")
+    texts = {name: str(value) for name, value in given.items() if value not in (None, "")}
+    if csm:
+        texts["csm"] = str(csm.pk)
+    if last:
+        if last >= date(2200, 1, 1):
+            raise KpiError("end", "The last day must be before 2200.")
+        texts["end"] = (last + timedelta(days=1)).isoformat()
+    return texts
+
+
+def _asked(request: HttpRequest, slug: str) -> tuple[NumberForm, Question | None]:
+    """Return the form, and the question it asks if it asks one."""
+    kpi = KPIS.get(slug)
+    if kpi is None:
+        raise Http404(f"There is no KPI {slug!r}.")
+    data = request.GET.copy()
+    if "end" in data and "last" not in data:
+        # Links in the API's words work here too.
+        try:
+            data["last"] = (date.fromisoformat(data["end"]) - timedelta(days=1)).isoformat()
+        except (ValueError, OverflowError):
+            data["last"] = data["end"]
+    form = NumberForm(data, kpi=kpi, user=request.user)
+    if not form.is_valid():
+        return form, None
+    try:
+        question = read_question(slug, _texts(form), user=request.user)
+    except KpiError as error:
+        name = {"end": "last"}.get(error.field, error.field)
+        form.add_error(name if name in form.fields else None, error.message)
+        return form, None
+    for name, value in (("start", question.period.start), ("last", question.period.last_day)):
+        data.setdefault(name, value.isoformat())
+    return form, question
+
+
+@login_required
+@require_safe
+def number(request: HttpRequest, slug: str) -> HttpResponse:
+    """One KPI: its number, definition, course, groups, and the rows that were counted."""
+    form, question = _asked(request, slug)
+    kpi = KPIS[slug]
+    context: dict[str, Any] = {"kpi": kpi, "form": form, "unit_words": UNITS.get(kpi.unit, "money")}
+    if question is None:
+        context |= {"variant": kpi.default, "periods": _shortcuts(request, None)}
+        return render(request, "workspace/kpi.html", context, status=400)
+    answer = ask(question)
+    found, part, problem = _rows(request, question)
+    context |= {
+        "answer": answer,
+        "variant": answer.variant,
+        "period_words": in_words(question.period),
+        "better": DIRECTIONS[kpi.direction],
+        "counts": [(name, _words(name), answer.figure.counts[name]) for name in answer.figure.counts],
+        "change": _change(question, answer),
+        "periods": _shortcuts(request, question.period),
+        "chart": _chart(question),
+        "waterfall": _waterfall(answer) if kpi.slug == "mrr" else None,
+        "groups": [_group_line(request, answer, group) for group in answer.groups],
+        "part": part,
+        "part_tabs": _part_tabs(request, answer, part),
+        "rows_problem": problem,
+        "export": f"{reverse('workspace:kpi-export', args=[slug])}?{request.GET.urlencode()}",
+    }
+    if found is not None:
+        page = Paginator(found, ROWS_A_PAGE).get_page(request.GET.get("page"))
+        context |= {"page": page, **_table(found, page.object_list)}
+    return render(request, "workspace/kpi.html", context)
+
+
+@login_required
+@require_safe
+def export(request: HttpRequest, slug: str) -> HttpResponse | StreamingHttpResponse:
+    """The rows behind one count, as CSV."""
+    form, question = _asked(request, slug)
+    found, part, problem = _rows(request, question) if question else (None, "", "")
+    if found is None:
+        errors = problem or " ".join(message for messages in form.errors.values() for message in messages)
+        return HttpResponse(errors, status=400, content_type="text/plain; charset=utf-8")
+    columns = [name for name in found.columns if name not in HIDDEN_COLUMNS]
+    has_money = found.amount.kind == "money"
+    head = ["account", "account id", *columns, "amount", *(["amount in currency", "currency"] * has_money)]
+
+    def lines() -> Iterator[list[Any]]:
+        for row in found:
+            account = row["account"] or {"name": "", "id": ""}
+            money = [row["amount_in_currency"], row["currency"]] if has_money else []
+            yield [account["name"], account["id"], *(row[name] for name in columns), row["amount"], *money]
+
+    return csv_response(f"{slug}-{part}.csv", head, lines())
+
+
+def _rows(request: HttpRequest, question: Question) -> tuple[Rows | None, str, str]:
+    part = request.GET.get("part", "") or "numerator"
+    try:
+        return rows(question, part), part, ""
+    except KpiError as error:
+        return None, part, error.message
+
+
+def _part_tabs(request: HttpRequest, answer: Answer, part: str) -> list[dict[str, Any]]:
+    variant = answer.variant
+    asked = {"numerator": variant.numerator, "denominator": variant.denominator}.get(part, part)
+    tabs = []
+    for name in variant.count_names:
+        query = request.GET.copy()
+        query["part"] = name
+        query.pop("page", None)
+        tabs.append(
+            {"label": _words(name), "href": f"?{query.urlencode()}#rows", "is_current": name == asked}
+        )
+    return tabs
+
+
+def _table(found: Rows, shown: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    columns = [name for name in found.columns if name not in HIDDEN_COLUMNS]
+    return {
+        "columns": [_words(name) for name in columns],
+        "row_unit": "money" if found.amount.kind == "money" else "count",
+        "lines": [
+            {
+                "account": row["account"],
+                "href": reverse("workspace:account", args=[row["account"]["id"]]) if row["account"] else "",
+                "cells": [_cell(row[name]) for name in columns],
+                "amount": row["amount"],
+                "currency": row.get("currency", ""),
+            }
+            for row in shown
+        ],
+    }
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, date):
+        return day(value)
+    return value.replace("_", " ") if isinstance(value, str) and value.islower() else value
+
+
+def _group_line(request: HttpRequest, answer: Answer, group: Group) -> dict[str, Any]:
+    """Return a group's row with the way to its own page."""
+    question = answer.question
+    query = request.GET.copy()
+    for name in ("page", "group_by", "end"):
+        query.pop(name, None)
+    if question.group_by in STEPS:
+        start = date.fromisoformat(group.key)
+        step = next(each for each in question.period.steps(_step(question.group_by)) if each.start == start)
+        query["start"], query["last"] = step.start.isoformat(), step.last_day.isoformat()
+    else:
+        query[question.group_by] = group.key
+    return {"group": group, "href": f"?{query.urlencode()}" if group.key else ""}
+
+
+def _step(name: str) -> Step:
+    return name  # type: ignore[return-value]
+
+
+def _change(question: Question, answer: Answer) -> dict[str, Any] | None:
+    """Return how far the value is from the period before, of the same length or as many months."""
+    if question.known_at:
+        return None
+    before = ask(replace(question, period=question.period.previous(), group_by=""))
+    if answer.value is None or before.value is None or answer.unit != before.unit:
+        return None
+    return {"value": answer.value - before.value, "than": f"than {in_words(before.question.period)}"}
+
+
+def _shortcuts(request: HttpRequest, now: Period | None) -> list[dict[str, Any]]:
+    today = timezone.localdate()
+    tomorrow = today + timedelta(days=1)
+    month, quarter, year = (floor_to(today, step) for step in ("month", "quarter", "year"))
+    periods = [
+        ("This month so far", month_so_far(today)),
+        ("Last month", Period.month_of(month - timedelta(days=1))),
+        ("This quarter so far", Period(quarter, tomorrow)),
+        ("Last quarter", Period(quarter - relativedelta(months=3), quarter)),
+        ("This year so far", Period(year, tomorrow)),
+        ("Last 12 months", Period(month - relativedelta(months=12), month)),
+    ]
+    items = []
+    for label, period in periods:
+        query = request.GET.copy()
+        for name in ("page", "end"):
+            query.pop(name, None)
+        query["start"], query["last"] = period.start.isoformat(), period.last_day.isoformat()
+        items.append({"label": label, "href": f"?{query.urlencode()}", "is_current": period == now})
+    return items
+
+
+def _chart(question: Question) -> Chart | None:
+    """Return the course: within the period if it is long, else the year up to it."""
+    period = question.period
+    if question.known_at and not question.kpi.has_known_at:
+        return None
+    if period.days <= 31:
+        first = max(
+            floor_to(period.last_day, "month") - relativedelta(months=MONTHS_SHOWN - 1), date(1900, 1, 1)
+        )
+        period = Period(first, period.end)
+    step: Step = "week" if period.days <= 92 else "month" if period.days <= 366 * 4 else "year"
+    answers = series(replace(question, period=period, group_by=""), step)
+    labels = step_labels(answers, step)
+    known = [
+        (label, answer) for label, answer in zip(labels, answers, strict=True) if answer.value is not None
+    ]
+    kpi, variant = question.kpi, question.kpi.variant(question.variant)
+    unit = known[-1][1].unit if known else kpi.unit_of(variant)
+    summary = f"{kpi.label} by {step}: no data in any of them."
+    if known:
+        (first_label, first_answer), (last_label, last_answer) = known[0], known[-1]
+        summary = (
+            f"{kpi.label} by {step}: {as_unit(first_answer.value, unit)} in {first_label}, "
+            f"{as_unit(last_answer.value, unit)} in {last_label}."
+        )
+    links = []
+    for answer in answers:
+        start, last = answer.question.period.start, answer.question.period.last_day
+        links.append("?" + urlencode({"start": start, "last": last, "variant": question.variant}))
+    intervals = [answer.figure.interval for answer in answers]
+    has_intervals = any(intervals)
+    return Chart(
+        kind="line" if kpi.kind != "flow" else "bars",
+        key=f"course-{kpi.slug}",
+        summary=summary,
+        categories=labels,
+        series=[
+            Series(
+                name=kpi.label,
+                values=[answer.value for answer in answers],
+                links=links,
+                low=[each.low if each else None for each in intervals] if has_intervals else (),
+                high=[each.high if each else None for each in intervals] if has_intervals else (),
+            )
+        ],
+        unit=unit,
+        target=answers[-1].target,
+        target_label="target",
+        benchmark=kpi.benchmark,
+        benchmark_label="benchmark",
+        category_label=step.capitalize(),
+        size="large",
+    )
+
+
+def _waterfall(answer: Answer) -> Chart | None:
+    counts = answer.figure.counts
+    if not counts:
+        return None
+    steps = [
+        ("Opening", counts["opening"]),
+        ("New", counts["new"]),
+        ("Expansion", counts["expansion"]),
+        ("Reactivation", counts["reactivation"]),
+        ("Contraction", -counts["contraction"]),
+        ("Churned", -counts["churned"]),
+        ("Handed over", counts["transferred"]),
+        ("Exchange rates", counts["fx"]),
+        ("Closing", counts["mrr"]),
+    ]
+    shown = [(name, amount) for name, amount in steps if amount or name in ("Opening", "Closing")]
+    return Chart(
+        kind="waterfall",
+        key="waterfall",
+        summary=(
+            f"From {as_unit(counts['opening'], answer.unit)} at the start "
+            f"to {as_unit(counts['mrr'], answer.unit)} at the end of {in_words(answer.question.period)}."
+        ),
+        categories=[name for name, _ in shown],
+        series=[Series(name="MRR", values=[amount for _, amount in shown])],
+        unit=answer.unit,
+        totals=("Opening", "Closing"),
+        category_label="Movement",
+    )

@@ -1,0 +1,160 @@
+"""The pages of the KPIs: what they show, to whom, and how many queries it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from accounts.tests.factories import make_account, make_user, subscribe
+from metrics import snapshots
+from metrics.kpis import KPIS
+from metrics.models import Target
+from metrics.tests.cast import FEBRUARY, NOW, Cast, answer, february, make_company
+from team.models import User
+
+pytestmark = pytest.mark.django_db
+IN_FEBRUARY = {"start": "2026-02-01", "last": "2026-02-28"}
+
+
+@pytest.fixture(scope="module")
+def told(django_db_setup: None, django_db_blocker: Any) -> Iterator[Cast]:
+    with django_db_blocker.unblock(), transaction.atomic():
+        cast = make_company()
+        make_user("Root", User.Role.ADMIN)
+        yield cast
+        transaction.set_rollback(True)
+
+
+@pytest.fixture
+def company(told: Cast, db: None) -> Cast:
+    return told
+
+
+@pytest.fixture
+def admin(company: Cast) -> Client:
+    return signed_in(User.objects.get(name="Root"))
+
+
+def signed_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def page(client: Client, slug: str, **query: str) -> str:
+    response = client.get(reverse("workspace:kpi", args=[slug]), {**IN_FEBRUARY, **query})
+    assert response.status_code == 200, response.content.decode()[:2000]
+    return " ".join(response.content.decode().replace("\u00a0", " ").split())
+
+
+@pytest.mark.parametrize("slug", KPIS)
+def test_every_kpi_has_a_page_within_twenty_queries(slug: str, admin: Client) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        text = page(admin, slug, group_by="csm")
+    assert len(queries) <= 20
+    assert KPIS[slug].default.formula_text.replace("'", "&#x27;").split("<")[0] in text
+    assert "no data" not in text.split('class="kpi-figure"')[1].split("</p>")[0]
+
+
+def test_the_page_shows_the_number_its_counts_groups_and_rows(admin: Client) -> None:
+    text = page(admin, "customer_churn_rate", group_by="csm")
+    assert "40.0 %" in text or "50.0 %" in text
+    for words in ("Month 0 churned", "Grace", "Initech", "Customers at start"):
+        assert words in text
+
+
+def test_the_rows_are_paged_and_link_to_their_accounts(admin: Client, company: Cast) -> None:
+    for number in range(30):
+        answer("nps", 9, account=company.acme, day=february(1 + number % 28))
+    text = page(admin, "nps", part="answers", page="2")
+    assert f'href="{company.acme.get_absolute_url()}"' in text
+    assert "26–" in text
+
+
+def test_a_stranger_sees_none_of_the_rows(company: Cast) -> None:
+    stranger = signed_in(make_user("Stranger"))
+    for slug in KPIS:
+        text = page(stranger, slug)
+        assert not any(name in text for name in ("Acme", "Globex", "Initech", "Soylent")), slug
+
+
+def test_the_pages_need_a_login() -> None:
+    for name, arguments in (("kpis", []), ("kpi", ["nps"]), ("kpi-export", ["nps"])):
+        response = Client().get(reverse(f"workspace:{name}", args=arguments))
+        assert response.status_code == 302
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"start": "yesterday"},
+        {"start": "2026-02-30"},
+        {"start": "0001-01-01"},
+        {"start": "9999-12-31", "last": "9999-12-31"},
+        {"start": "2026-03-01", "last": "2026-02-01"},
+        {"variant": "nothing"},
+        {"group_by": "colour"},
+        {"csm": "ada"},
+        {"csm": "9" * 30},
+        {"known_at": "never"},
+        {"plan": "no such plan"},
+        {"segment": "\x00"},
+    ],
+)
+def test_bad_input_is_refused_with_words(query: dict[str, str], admin: Client) -> None:
+    for name in ("kpi", "kpi-export"):
+        response = admin.get(reverse(f"workspace:{name}", args=["nps"]), {**IN_FEBRUARY, **query})
+        assert response.status_code == 400
+
+
+def test_an_unknown_part_or_kpi_breaks_nothing(admin: Client) -> None:
+    assert "A part is one of" in page(admin, "nps", part="nonsense")
+    assert admin.get("/kpis/nonsense/").status_code == 404
+
+
+def test_as_known_then_is_said_and_marked(admin: Client) -> None:
+    text = page(admin, "nps", known_at="2026-02-12")
+    assert "As known then." in text
+    assert "Today we say something else" in text
+    assert "no figure of this period was stored" in page(admin, "daily_active_users", known_at="2026-02-12")
+
+
+def test_the_export_holds_the_rows_and_no_formulas(admin: Client) -> None:
+    account = make_account("=cmd()")
+    subscribe(account, 10, february(3))
+    response = admin.get(reverse("workspace:kpi-export", args=["new_mrr"]), IN_FEBRUARY)
+    lines = b"".join(response).decode().splitlines()  # type: ignore[arg-type]
+    assert lines[0].endswith("account,account id,day,kind,detail,amount,amount in currency,currency")
+    assert f"'=cmd(),{account.pk},2026-02-03,new,,10,10,EUR" in [
+        line.replace("10.000000", "10") for line in lines
+    ]
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+@pytest.mark.parametrize("role", User.Role.values)
+def test_the_catalogue_takes_few_queries_for_everybody(role: str, is_stored: bool, company: Cast) -> None:
+    if is_stored:
+        snapshots.refresh([FEBRUARY], NOW)
+    reader = signed_in(make_user("Reader", role))
+    with CaptureQueriesContext(connection) as queries:
+        response = reader.get("/kpis/")
+    assert response.status_code == 200
+    assert len(queries) <= 20
+    assert all(kpi.label in response.content.decode() for kpi in KPIS.values()) or is_stored
+
+
+def test_the_catalogue_shows_the_stored_value_and_the_target(
+    admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshots.refresh([FEBRUARY.previous(), FEBRUARY], NOW)
+    Target.objects.create(kpi="nps", value=40)
+    monkeypatch.setattr("django.utils.timezone.now", lambda: NOW)
+    text = " ".join(admin.get("/kpis/").content.decode().split())
+    assert "/kpis/nps/?start=2026-02-01&amp;end=2026-03-01" in text
+    assert "target 40" in text
