@@ -51,12 +51,12 @@ $(FRONT_END): package-lock.json scripts/vendor.py scripts/icons.txt | $(RUNTIME)
 
 # Both cores work: the data is made while the static files are compressed.
 demo: $(RUNTIME) $(FRONT_END) ## a company of 200 customers and two years on http://127.0.0.1:8000; Ctrl-C stops it
-	@$(MAKE) --no-print-directory --jobs=2 $(STATIC) demo-data DEMO=--if-empty
+	@$(MAKE) --silent --no-print-directory --jobs=2 $(STATIC) demo-data DEMO=--if-empty
 	@exec $(MANAGE) serve
 
 demo-reset: $(RUNTIME) $(FRONT_END) ## delete all customer data (asks at a terminal) and start the demo over
-	@$(MAKE) --no-print-directory demo-data DEMO="--reset $$([ -t 0 ] || echo --yes)"
-	@$(MAKE) --no-print-directory $(STATIC)
+	@$(MAKE) --silent --no-print-directory demo-data DEMO="--reset $$([ -t 0 ] || echo --yes)"
+	@$(MAKE) --silent --no-print-directory $(STATIC)
 	@exec $(MANAGE) serve
 
 .PHONY: demo-data
