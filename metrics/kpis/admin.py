@@ -1,0 +1,84 @@
+"""Targets, which admins set, and stored values, which nobody edits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from csplatform.periods import Period
+from metrics import snapshots
+from metrics.kpis.catalogue import KPIS
+from metrics.models import KpiSnapshot, Target
+
+# More at once belongs to the night.
+MOST_PERIODS = 5
+
+
+class TargetForm(forms.ModelForm):  # type: ignore[type-arg]
+    kpi = forms.ChoiceField(label="KPI", choices=[(kpi.slug, kpi.label) for kpi in KPIS.values()])
+
+    class Meta:
+        model = Target
+        fields = ["kpi", "value", "benchmark_low", "benchmark_high"]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        low, high = cleaned.get("benchmark_low"), cleaned.get("benchmark_high")
+        if (low is None) != (high is None):
+            raise forms.ValidationError("A benchmark needs both ends, or none.")
+        if low is not None and high is not None and high < low:
+            raise forms.ValidationError("The benchmark's upper end is below its lower end.")
+        return cleaned
+
+
+@admin.register(Target)
+class TargetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    form = TargetForm
+    list_display = ["kpi", "value", "benchmark_low", "benchmark_high"]
+    search_fields = ["kpi"]
+
+
+@admin.register(KpiSnapshot)
+class KpiSnapshotAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = [
+        "kpi",
+        "variant",
+        "starts_on",
+        "ends_on",
+        "group_by",
+        "group",
+        "value",
+        "numerator",
+        "denominator",
+        "sample_size",
+        "reason",
+        "computed_at",
+    ]
+    list_filter = ["kpi", "group_by"]
+    search_fields = ["kpi", "group"]
+    date_hierarchy = "ends_on"
+    actions = ["work_out_again"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.action(description="Work these periods out again", permissions=["view"])
+    def work_out_again(self, request: HttpRequest, rows: QuerySet[KpiSnapshot]) -> None:
+        days = list(rows.order_by().values_list("starts_on", "ends_on").distinct()[: MOST_PERIODS + 1])
+        if len(days) > MOST_PERIODS:
+            messages.error(request, f"Choose rows of at most {MOST_PERIODS} periods.")
+            return
+        periods = [Period.last_days((last - first).days + 1, until=last) for first, last in days]
+        changed = snapshots.refresh(periods, timezone.now())
+        messages.success(request, f"{changed} stored values changed.")
