@@ -479,7 +479,7 @@ def _chart(question: Question) -> Chart | None:
         unit=unit,
         target=answers[-1].target,
         target_label="target",
-        benchmark=kpi.benchmark,
+        benchmark=answers[-1].benchmark,
         benchmark_label="benchmark",
         category_label=step.capitalize(),
         size="large",

@@ -109,6 +109,7 @@ class Answer:
     groups: Sequence[Group] = ()
     restated: bool = False
     target: Decimal | None = None
+    benchmark: tuple[Decimal, Decimal] | None = None
     # percent, points, count, ratio, or the code of the currency that amounts are in.
     unit: str
     computed_at: datetime
@@ -221,7 +222,7 @@ def ask_many(questions: Sequence[Question]) -> list[Answer]:
             terms += _terms(replace(question, known_at=None), (at, "now"))
     tallies = count(terms)
     labels = _labels(questions, tallies)
-    targets = dict(Target.objects.values_list("kpi", "value"))
+    targets = {target.kpi: target for target in Target.objects.all()}
     rates = Rates()
     answers = []
     for at, question in enumerate(questions):
@@ -246,7 +247,7 @@ def _answer(
     *,
     labels: Mapping[tuple[str, str], str],
     rates: Rates,
-    targets: Mapping[str, Decimal | None],
+    targets: Mapping[str, Target],
 ) -> Answer:
     kpi, variant, period = question.kpi, question.kpi.variant(question.variant), question.period
     total = _added_up((counted["total"] or counted["groups"]).values())
@@ -283,11 +284,20 @@ def _answer(
         figure=figure,
         groups=groups,
         restated=restated,
-        target=targets.get(kpi.slug),
+        **_aims(kpi, targets),
         unit=kpi.unit_of(variant, rates.currency),
         computed_at=question.now,
         data_as_of=question.known_at or question.now,
     )
+
+
+def _aims(kpi: Kpi, targets: Mapping[str, Target]) -> dict[str, Any]:
+    """Return the target and the benchmark: an admin's if there is one, else the definition's."""
+    target = targets.get(kpi.slug)
+    benchmark = kpi.benchmark
+    if target and target.benchmark_low is not None and target.benchmark_high is not None:
+        benchmark = target.benchmark_low, target.benchmark_high
+    return {"target": target.value if target else None, "benchmark": benchmark}
 
 
 def _suited_rates(kpi: Kpi, variant: Variant, total: Tally, rates: Rates) -> Rates:
@@ -309,7 +319,7 @@ def _labels(
     return found
 
 
-def _from_snapshot(question: Question, targets: Mapping[str, Decimal | None]) -> Answer:
+def _from_snapshot(question: Question, targets: Mapping[str, Target]) -> Answer:
     """Answer from what was stored by then: these facts keep no second clock."""
     kpi, variant = question.kpi, question.kpi.variant(question.variant)
     found: list[KpiSnapshot] = []
@@ -341,7 +351,7 @@ def _from_snapshot(question: Question, targets: Mapping[str, Decimal | None]) ->
             Group(key=row.group, label=names.get(row.group, row.group) or NOBODY, figure=_stored_figure(row))
             for row in grouped
         ],
-        target=targets.get(kpi.slug),
+        **_aims(kpi, targets),
         unit=totals[0].unit if totals else kpi.unit_of(variant),
         computed_at=question.now,
         data_as_of=totals[0].computed_at if totals else question.now,
