@@ -1,6 +1,7 @@
 """The addresses of the API, version 1."""
 
 from csp.decorators import csp_update
+from django.contrib.auth.decorators import login_required
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.authentication import SessionAuthentication
@@ -12,8 +13,12 @@ from workspace.api.views import customers, imports, kpis
 app_name = "api"
 
 # Swagger's own page writes styles into elements; only there are they allowed.
-docs = csp_update({"style-src": ["'unsafe-inline'"]})(
-    SpectacularSwaggerSplitView.as_view(url_name="api:schema", authentication_classes=[SessionAuthentication])
+docs = login_required(
+    csp_update({"style-src": ["'unsafe-inline'"]})(
+        SpectacularSwaggerSplitView.as_view(
+            url_name="api:schema", authentication_classes=[SessionAuthentication]
+        )
+    )
 )
 
 router = SimpleRouter()
