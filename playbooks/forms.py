@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.db.models import Q
 
-from accounts.fields import LATEST
+from accounts.fields import EARLIEST, LATEST
 from accounts.models import Account
 from playbooks.models import Dismissal
 from playbooks.tasking import people_to_ask
@@ -185,5 +185,10 @@ class RenewalListForm(forms.Form):
 
     show = forms.ChoiceField(choices=[("coming", "Coming"), ("past", "Past")], required=False)
     month = forms.DateField(required=False, input_formats=["%Y-%m"])
-    outcome = forms.CharField(required=False, max_length=7)
     page = forms.IntegerField(min_value=1, max_value=100_000, required=False)
+
+    def clean_month(self) -> date | None:
+        month: date | None = self.cleaned_data["month"]
+        if month is not None and not EARLIEST <= month < LATEST:
+            raise forms.ValidationError(f"Choose a month from {EARLIEST.year} to {LATEST.year}.")
+        return month

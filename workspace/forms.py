@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 
+from accounts.fields import EARLIEST, LATEST
 from accounts.models import Account, AccountQuerySet, Contact, Touch
 from playbooks.forms import DateInput
 from playbooks.tasking import people_to_ask
@@ -169,6 +170,12 @@ class TimelineForm(forms.Form):
         required=False, input_formats=["%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%dT%H:%M:%S%z"]
     )
     usage = forms.ChoiceField(choices=[("week", "Weeks"), ("day", "Days")], required=False)
+
+    def clean_before(self) -> datetime | None:
+        before: datetime | None = self.cleaned_data["before"]
+        if before is not None and not EARLIEST <= before.date() <= LATEST:
+            raise forms.ValidationError(f"Choose a day from {EARLIEST} to {LATEST}.")
+        return before
 
 
 class HomeForm(forms.Form):

@@ -12,7 +12,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Page, Paginator
-from django.db.models import Case, Count, F, Max, OuterRef, Subquery, Sum, Value, When
+from django.db.models import Case, CharField, Count, F, Max, OuterRef, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce, NullIf
 from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -123,7 +123,7 @@ class CountedPaginator(Paginator[Account]):
 
 def csm_name(day: date) -> Any:
     held = Assignment.objects.filter(account=OuterRef("pk"), kind=Assignment.Kind.CSM).in_force(day)
-    name = Coalesce(NullIf("user__name", Value("")), "user__email")
+    name = Coalesce(NullIf("user__name", Value("")), "user__email", output_field=CharField())
     return Subquery(held.values(shown=name)[:1])
 
 
