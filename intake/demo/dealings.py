@@ -20,6 +20,7 @@ class Dealings:
         self.book = book
         self.rng = life.rng
         self.calendar = life.calendar
+        self._told: dict[str, int] = {}
 
     def run(self) -> None:
         self._touches()
@@ -41,7 +42,7 @@ class Dealings:
 
     def _touch(self, day: int, phase: str, user: int) -> None:
         rng, people = self.rng, self.life.people
-        kind, note = rng.choice(words()["notes"][phase])
+        kind, note = self._next_note(phase)
         champion = whom_to_ask(people, day, "champion", "user")
         sponsor = whom_to_ask(people, day, "sponsor", "champion")
         if "{champion} has left" in note and self.life.story.champion_left is not None:
@@ -63,6 +64,18 @@ class Dealings:
             stamp(min(noted, self.calendar.last_moment)),
             text,
         )
+
+    def _next_note(self, phase: str) -> tuple[str, str]:
+        """Return the notes of a phase in their order, so that nobody says the same thing twice in a row.
+
+        How a customer starts is told from its beginning; anything else from anywhere.
+        """
+        notes = words()["notes"][phase]
+        if phase not in self._told:
+            self._told[phase] = 0 if phase in ("onboarding", "stuck") else self.rng.randrange(len(notes))
+        kind, note = notes[self._told[phase] % len(notes)]
+        self._told[phase] += 1
+        return kind, note
 
     def _milestones(self) -> None:
         story, rng, calendar = self.life.story, self.rng, self.calendar

@@ -57,7 +57,7 @@ class Phase(NamedTuple):
 
 
 PHASES = {
-    "onboarding": Phase(1.8, 0.03, 0.78, 0.3),
+    "onboarding": Phase(1.8, 0.03, 0.78, 0.42),
     "stuck": Phase(2.0, 0.16, 0.3, 0.6),
     "healthy": Phase(1.0, 0.03, 0.82, 1.0),
     "growing": Phase(1.0, 0.02, 0.94, 0.9),

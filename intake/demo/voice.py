@@ -96,6 +96,8 @@ class Voice:
         if resolved is None or request.contact is None or rng.random() > 0.42:
             return
         moment = resolved + rng.randint(HOUR // 4, 26 * HOUR)
+        if (moment - self.calendar.at(0, 0)) % (24 * HOUR) < 6 * HOUR:
+            moment += 7 * HOUR  # nobody answers in the middle of the night
         if moment > self.calendar.last_moment:
             return
         bad = 0.9 * request.is_lengthy + 1.2 * request.is_reopened + 1.0 * request.is_trouble
