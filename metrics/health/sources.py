@@ -203,7 +203,7 @@ def _ledger(asked: Asked) -> str:
 
 def _touches(asked: Asked) -> str:
     return f"""
-        SELECT account_id, MAX({sql.epoch("happened_at")}) AS touched
+        SELECT account_id, {sql.epoch("MAX(happened_at)")} AS touched
         FROM accounts_touch
         WHERE kind <> 'note' AND happened_at < {asked.before} AND {asked.scope.holds("account_id")}
         GROUP BY account_id"""
