@@ -30,7 +30,7 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from accounts.bulk import update_rows
+from accounts.bulk import insert_rows, update_rows
 from accounts.calculations import ZERO, History, Line, Move, Terms, account_history, state_of
 from accounts.fields import EARLIEST
 from accounts.models import (
@@ -203,7 +203,7 @@ def _append_differences(
                     customers=move.customers,
                 )
             )
-    Movement.objects.bulk_create(rows, batch_size=BATCH)
+    insert_rows(Movement, rows)
 
 
 def _keep_plan_history(ids: Sequence[int], histories: dict[int, History], recorded_at: datetime) -> None:
@@ -233,7 +233,7 @@ def _keep_plan_history(ids: Sequence[int], histories: dict[int, History], record
                 for starts_on, ends_on, plan in wanted
             ]
     AccountTrait.objects.filter(account__in=wrong, kind=AccountTrait.Kind.PLAN).delete()
-    AccountTrait.objects.bulk_create(rows, batch_size=BATCH)
+    insert_rows(AccountTrait, rows)
 
 
 def _keep_renewals(
@@ -291,7 +291,7 @@ def _keep_renewals(
             renewal.decided_at = None if outcome == Renewal.Outcome.OPEN else recorded_at
             if renewal.pk:
                 changed.append(renewal)
-    Renewal.objects.bulk_create(new, batch_size=BATCH)
+    insert_rows(Renewal, new)
     update_rows(changed, ["outcome", "renewed_value", "decided_at"])
 
 
@@ -456,4 +456,4 @@ def record_traits(
                 )
             )
     update_rows(changed, ["value", "ends_on"])
-    AccountTrait.objects.bulk_create(new, batch_size=BATCH)
+    insert_rows(AccountTrait, new)

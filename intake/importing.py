@@ -22,6 +22,7 @@ from django.db import DataError, IntegrityError, OperationalError, connection, t
 from django.utils import timezone
 
 from accounts import ledger
+from accounts.bulk import insert_rows
 from accounts.due import mark_due
 from accounts.models import Account
 from accounts.models.customers import today
@@ -352,7 +353,7 @@ def _note_rows(record: Import, rows: list[Parsed]) -> None:
                     cells=row.cells,
                 )
             )
-    RowNote.objects.bulk_create(notes, batch_size=BATCH)
+    insert_rows(RowNote, notes)
 
 
 def _count(rows: list[Parsed], counts: Counts, run: Run) -> None:

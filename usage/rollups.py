@@ -16,7 +16,7 @@ from django.db.models import Count
 from django.db.models.functions import TruncDate
 from django.utils.timezone import get_default_timezone
 
-from accounts.bulk import update_rows
+from accounts.bulk import insert_rows, update_rows
 from csplatform.periods import day_of, start_of_day
 from usage.models import MASK_DAYS, ActivityMonth, EndUser, Event, UsageDay
 
@@ -72,7 +72,7 @@ def record_events(events: Sequence[Event]) -> Recorded:
             )
         )
         new += [event for message_id, event in by_id.items() if message_id not in known]
-    Event.objects.bulk_create(new, batch_size=BATCH)
+    insert_rows(Event, new)
 
     active: dict[tuple[int, int], set[date]] = defaultdict(set)
     last_seen: dict[int, tuple[datetime, int]] = {}

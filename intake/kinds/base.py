@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.models.functions import Lower
 
-from accounts.bulk import update_rows
+from accounts.bulk import insert_rows, update_rows
 from accounts.models import Account, AccountExternalId, Contact
 from intake.mapping import Parsed
 from intake.values import Field
@@ -176,14 +176,14 @@ def _resolve_by_name(rows: Sequence[Parsed], run: Run, name: str, by_name: str, 
 
 def create_accounts(names: dict[str, str], run: Run) -> dict[str, int]:
     """Create accounts, given as {id in their source: name}; return {id: primary key}."""
-    made = Account.objects.bulk_create(
-        [Account(name=text[:200], created_at=run.now) for text in names.values()]
-    )
-    AccountExternalId.objects.bulk_create(
+    made = [Account(name=text[:200], created_at=run.now) for text in names.values()]
+    insert_rows(Account, made)
+    insert_rows(
+        AccountExternalId,
         [
             AccountExternalId(account=account, source=run.account_source, external_id=key)
             for key, account in zip(names, made, strict=True)
-        ]
+        ],
     )
     run.made["accounts"] += len(made)
     return {key: account.pk for key, account in zip(names, made, strict=True)}
@@ -320,11 +320,11 @@ def store(
         if one.pk is not None:
             changed[one.pk] = one
             touched_names.update(name.removesuffix("_id") for name in different)
-    manager = model._default_manager
+
     stored.changed = list(changed.values())
     if stored.changed:  # before the new ones: what ended must end before what follows it can start
         update_rows(stored.changed, sorted(touched_names))
-    manager.bulk_create(stored.new)
+    insert_rows(model, stored.new)
     return stored
 
 

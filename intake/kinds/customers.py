@@ -6,7 +6,7 @@ from collections import defaultdict
 from datetime import date
 from typing import Any
 
-from accounts.bulk import update_rows
+from accounts.bulk import insert_rows, update_rows
 from accounts.ledger import record_traits
 from accounts.models import Account, AccountExternalId, AccountTrait, Assignment, Contact
 from intake.kinds.base import (
@@ -182,12 +182,13 @@ class Accounts(Kind):
             identity_of=lambda row: {"created_at": run.now},
         )
         new = set(map(id, stored.new))
-        AccountExternalId.objects.bulk_create(
+        insert_rows(
+            AccountExternalId,
             [
                 AccountExternalId(account=account, source=run.source, external_id=key)
                 for key, account in stored.by_key.items()
                 if id(account) in new
-            ]
+            ],
         )
         self._parents_in_this_batch(rows, stored.by_key)
         self._keep_history(rows, stored.by_key, before, run)

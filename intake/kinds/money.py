@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
+from accounts.bulk import insert_rows
 from accounts.models import Charge, Movement, Plan, Product, Subscription, SubscriptionTerms
 from intake.kinds.base import FactKind, Kind, Run, Stored, alive, natural_id, resolve_accounts, store
 from intake.kinds.customers import ACCOUNT_ID, ACCOUNT_NAME, CURRENCY, EXTERNAL_ID
@@ -352,7 +353,7 @@ class Subscriptions(Kind):
                     row.outcome = "updated"
             latest[one.pk] = terms
             new.append(terms)
-        SubscriptionTerms.objects.bulk_create(new)
+        insert_rows(SubscriptionTerms, new)
 
 
 class Movements(FactKind):

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Hashable
 from typing import Any
 
-from accounts.bulk import update_rows
+from accounts.bulk import insert_rows, update_rows
 from intake.kinds.base import (
     Kind,
     Run,
@@ -212,5 +212,5 @@ class Responses(Kind):
                 row.outcome = "updated"
         Answer.objects.filter(pk__in=gone).delete()
         update_rows(list(changed.values()), _ANSWER)
-        Answer.objects.bulk_create(new)
+        insert_rows(Answer, new)
         run.made["answers"] += len(new)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from accounts.bulk import update_rows
+from accounts.bulk import insert_rows, update_rows
 from intake.kinds.base import (
     Kind,
     Run,
@@ -245,7 +245,7 @@ class Tickets(Kind):
                 changed.add(ticket.pk)
                 if ticket.account_id:
                     run.touched.add(ticket.account_id)
-        TicketEvent.objects.bulk_create(new)
+        insert_rows(TicketEvent, new)
         handling.refresh(changed)
 
 
@@ -411,7 +411,7 @@ class TicketEvents(Kind):
             tell(ticket, told, story, new, run)
             if len(new) > before:
                 changed.add(ticket.pk)
-        TicketEvent.objects.bulk_create(new)
+        insert_rows(TicketEvent, new)
         run.made["ticket events"] += len(new)
         changed.update(tickets[row.values["ticket"]].pk for row in rows if row.outcome != "unchanged")
         handling.refresh(changed)
@@ -450,7 +450,7 @@ class TicketEvents(Kind):
                     changed.append(ticket)
                     last.outcome = "updated"
             found[key] = ticket
-        Ticket.objects.bulk_create(new)
+        insert_rows(Ticket, new)
         run.made["tickets"] += len(new)
         update_rows(changed, [*plain, "account", "contact"])
         return found

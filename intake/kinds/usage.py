@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
+from accounts.bulk import insert_rows
 from intake.kinds.base import Kind, Run, resolve_accounts, store
 from intake.kinds.customers import ACCOUNT_ID, ACCOUNT_NAME
 from intake.mapping import Parsed
@@ -27,13 +28,12 @@ def end_users(keys: dict[str, int], run: Run) -> dict[str, int]:
     known = dict(
         EndUser.objects.filter(source=run.source, external_id__in=list(keys)).values_list("external_id", "pk")
     )
-    new = EndUser.objects.bulk_create(
-        [
-            EndUser(source=run.source, external_id=key, account_id=account_id)
-            for key, account_id in keys.items()
-            if key not in known
-        ]
-    )
+    new = [
+        EndUser(source=run.source, external_id=key, account_id=account_id)
+        for key, account_id in keys.items()
+        if key not in known
+    ]
+    insert_rows(EndUser, new)
     run.made["end users"] += len(new)
     return known | {one.external_id: one.pk for one in new}
 
