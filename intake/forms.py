@@ -53,7 +53,7 @@ class UploadForm(forms.Form):
         max_length=60,
         required=False,
         initial=DEFAULT_SOURCE,
-        help_text="A short name for the system, such as crm or billing. Ids are looked up under it next time.",
+        help_text="A short name, such as crm or billing. Ids are looked up under it next time.",
     )
 
     def clean_file(self) -> UploadedFile:
@@ -98,7 +98,7 @@ class MappingForm(forms.Form):
     source = forms.CharField(label="Source", max_length=60, help_text="The system whose ids these are.")
     as_of = forms.DateField(
         label="As of",
-        widget=forms.DateInput(attrs={"type": "date"}),
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
         help_text="The day from which changes hold, and relative dates count.",
     )
 
