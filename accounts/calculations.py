@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import partial
 from typing import NamedTuple
 
 ZERO = Decimal(0)
@@ -130,19 +131,17 @@ def state_of(line: Line, day: date) -> State | None:
             return None
         first = min(candidate.effective_on for candidate in line.terms)
         terms = [candidate for candidate in line.terms if candidate.effective_on == first][-1]
-    price = {
-        "quantity": terms.quantity,
-        "unit_price": terms.unit_price,
-        "interval": terms.interval,
-        "interval_count": terms.interval_count,
-    }
-    list_mrr = monthly_amount(**price)
+    per_month = partial(
+        monthly_amount,
+        quantity=terms.quantity,
+        unit_price=terms.unit_price,
+        interval=terms.interval,
+        interval_count=terms.interval_count,
+    )
+    list_mrr = mrr = per_month()
     is_discounted = terms.discount_ends_on is None or day <= terms.discount_ends_on
-    mrr = list_mrr
     if is_discounted and (terms.discount_percent or terms.discount_amount):
-        mrr = monthly_amount(
-            **price, discount_percent=terms.discount_percent, discount_amount=terms.discount_amount
-        )
+        mrr = per_month(discount_percent=terms.discount_percent, discount_amount=terms.discount_amount)
     return State(
         line=line.id,
         is_addon=line.is_addon,

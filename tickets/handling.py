@@ -161,6 +161,8 @@ def _asked_before(ids: set[int]) -> set[int]:
             opened_at__lt=max(opened_at for _, _, opened_at in asked),
         ).values_list("pk", "contact_id", "category", "opened_at", "settles_at")
         for pk, contact_id, category, opened_at, settles_at in earlier:
-            if any(opened_at < again <= settles_at for again in moments[(contact_id, category)]):
+            if settles_at and any(
+                opened_at < again <= settles_at for again in moments[(contact_id, category)]
+            ):
                 found.add(pk)
     return found

@@ -38,7 +38,7 @@ class BearerKey(BaseAuthentication):
         return "Bearer"
 
 
-class BearerKeySchema(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class BearerKeySchema(OpenApiAuthenticationExtension):
     target_class = BearerKey
     name = "apiKey"
 

@@ -13,7 +13,7 @@ from metrics.models import Band
 from team.models import User
 
 
-class AccountFilter(django_filters.FilterSet):  # type: ignore[misc]
+class AccountFilter(django_filters.FilterSet):
     csm = django_filters.ModelChoiceFilter(
         queryset=User.objects.all(), method="held_by", label="Id of the user who holds the account today."
     )
@@ -48,7 +48,7 @@ class AccountFilter(django_filters.FilterSet):  # type: ignore[misc]
         return queryset.filter(Q(name__icontains=text) | Q(external_ids__external_id=text)).distinct()
 
 
-class ContactFilter(django_filters.FilterSet):  # type: ignore[misc]
+class ContactFilter(django_filters.FilterSet):
     account = django_filters.NumberFilter(field_name="account_id", min_value=1, max_value=2**63 - 1)
     role = django_filters.ChoiceFilter(choices=Contact.Role.choices)
     email = django_filters.CharFilter(max_length=254)
@@ -58,7 +58,7 @@ class ContactFilter(django_filters.FilterSet):  # type: ignore[misc]
         fields: list[str] = []
 
 
-class SubscriptionFilter(django_filters.FilterSet):  # type: ignore[misc]
+class SubscriptionFilter(django_filters.FilterSet):
     account = django_filters.NumberFilter(field_name="account_id", min_value=1, max_value=2**63 - 1)
     status = django_filters.ChoiceFilter(choices=Subscription.Status.choices)
     plan = django_filters.CharFilter(field_name="plan__code", max_length=100)

@@ -80,4 +80,4 @@ class StrictJSONParser(JSONParser):
                 f"This is not JSON: {error.msg} in line {error.lineno}, column {error.colno}."
             ) from error
         _check(value)
-        return value  # type: ignore[no-any-return]
+        return value

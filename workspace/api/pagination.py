@@ -30,7 +30,7 @@ class CursorPages(BasePagination):
     first descending. Ties are settled by the primary key.
     """
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         self.request = request
         self.limit = self._limit()
         orderings: dict[str, str] = getattr(view, "orderings", {})
@@ -83,7 +83,7 @@ class CursorPages(BasePagination):
             path = field.split("__")
             model = queryset.model
             for step in path[:-1]:
-                model = model._meta.get_field(step).related_model  # type: ignore[assignment,union-attr]
+                model = model._meta.get_field(step).related_model
             column = model._meta.get_field(path[-1])
         else:
             column = queryset.model._meta.get_field(field)

@@ -45,6 +45,11 @@ class Conflict(exceptions.APIException):
     default_detail = "This collides with something stored."
 
 
+class Unprocessable(exceptions.APIException):
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    default_detail = "This request cannot be carried out."
+
+
 def _flatten(detail: Any, field: str = "") -> list[dict[str, str]]:
     """Turn REST framework's nested details into a flat list with dotted field names."""
     if isinstance(detail, dict):
@@ -82,8 +87,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
     elif isinstance(error, RequestDataTooBig):
-        code, detail = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE, "The body is larger than 2.5 MiB."
-        return _response(code, problem(code, detail), headers)
+        return _response(413, problem(413, "The body is larger than 2.5 MiB."), headers)
     elif isinstance(error, DjangoValidationError):
         messages = error.message_dict if hasattr(error, "error_dict") else {"": error.messages}
         error = exceptions.ValidationError(messages)

@@ -39,10 +39,9 @@ class StrictFilters:
     """A viewset mixin: parameters are those of its filters and of paging, and nothing else."""
 
     filterset_class: Any
-    action: str | None
 
     def filter_queryset(self, queryset: Any) -> Any:
-        if self.action == "list":
+        if self.action == "list":  # type: ignore[attr-defined]
             names = set(self.filterset_class.base_filters) | ALWAYS
             refuse_unknown_parameters(self.request, names)  # type: ignore[attr-defined]
             return super().filter_queryset(queryset)  # type: ignore[misc]

@@ -26,7 +26,7 @@ from intake.kinds import KINDS, Kind
 from intake.records import MAX_RECORDS, NAMES_OF_RECORD, Outcome, store
 from intake.values import Field
 from team.models import IdempotentRequest, User
-from workspace.api.problems import Conflict, FieldError
+from workspace.api.problems import Conflict, FieldError, Unprocessable
 
 _JSON_TYPES: dict[str, dict[str, Any]] = {
     "date": {"type": "string", "format": "date"},
@@ -114,9 +114,7 @@ def once(request: Request, effect: Callable[[], Response]) -> Response:
         if earlier is None:
             raise
     if earlier.request_digest != digest:
-        error = Conflict("This Idempotency-Key belongs to another request.")
-        error.status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
-        raise error
+        raise Unprocessable("This Idempotency-Key belongs to another request.")
     return Response(earlier.body, status=earlier.status, headers={"Idempotency-Replayed": "true"})
 
 

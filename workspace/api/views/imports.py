@@ -62,7 +62,9 @@ class RowNoteSerializer(serializers.ModelSerializer[RowNote]):
 
 
 class ImportDetailSerializer(ImportSerializer):
-    errors = serializers.SerializerMethodField(help_text=f"The first {FIRST_ERRORS} rejected rows.")
+    errors = serializers.SerializerMethodField(  # type: ignore[assignment]
+        help_text=f"The first {FIRST_ERRORS} rejected rows."
+    )
 
     class Meta(ImportSerializer.Meta):
         fields = [*ImportSerializer.Meta.fields, "mapping", "errors"]
@@ -78,7 +80,7 @@ class UploadSerializer(serializers.Serializer[Any]):
     mapping = serializers.CharField(
         required=False, help_text="A mapping as JSON; guessed from the header without one."
     )
-    source = serializers.CharField(required=False, max_length=60)
+    source = serializers.CharField(required=False, max_length=60)  # type: ignore[assignment]
     as_of = serializers.DateField(required=False, help_text="The day that relative dates count from.")
     dry_run = serializers.BooleanField(default=False, help_text="Say what would happen and store nothing.")
 
