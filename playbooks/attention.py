@@ -296,8 +296,7 @@ def lines_of(accounts: Sequence[Account], day: date) -> list[Line]:
     ids = [account.pk for account in accounts]
     if not ids:
         return []
-    people = _people(ids)
-    left = _by_account(recently_left(day).filter(account__in=ids).order_by("-left_on"))
+    people, left = _people(ids, day)
     answers = _open_answers(ids, day)
     notices = _by_account(given_notice(day).filter(account__in=ids).order_by("due_on"))
     touches = dict(
@@ -353,14 +352,30 @@ def _costs_most(line: Line, before: HealthScore | None, cards: Mapping[int, Card
     return worst.sentence(on=line.day)
 
 
-def _people(ids: Iterable[int]) -> dict[int, list[Contact]]:
-    """Those to talk to at each account: champion, then sponsor, then whoever there is."""
+def _people(ids: Iterable[int], day: date) -> tuple[dict[int, list[Contact]], dict[int, list[Contact]]]:
+    """Return whom to talk to at each account, champion and sponsor first, and who has just left.
+
+    As in `recently_left`, somebody with a successor in their role is not missed.
+    """
     order = Case(When(role=Contact.Role.CHAMPION, then=0), When(role=Contact.Role.SPONSOR, then=1), default=2)
-    return _by_account(
-        Contact.objects.filter(account__in=ids, left_on__isnull=True)
+    known = _by_account(
+        Contact.objects.filter(account__in=ids)
         .exclude(role=Contact.Role.BILLING)
-        .order_by(order, "created_at", "pk")
+        .filter(
+            Q(left_on__isnull=True)
+            | Q(role__in=NEEDED_ROLES, left_on__lte=day, left_on__gt=day - timedelta(days=CHAMPION_LEFT_DAYS))
+        )
+        .order_by(order, "-left_on", "created_at", "pk")
     )
+    here: dict[int, list[Contact]] = defaultdict(list)
+    left: dict[int, list[Contact]] = defaultdict(list)
+    for account, contacts in known.items():
+        here[account] = [contact for contact in contacts if contact.left_on is None]
+        held = {contact.role for contact in here[account]}
+        left[account] = [
+            contact for contact in contacts if contact.left_on is not None and contact.role not in held
+        ]
+    return here, left
 
 
 def _by_account(rows: Iterable[Any]) -> dict[int, list[Any]]:

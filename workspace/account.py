@@ -108,7 +108,7 @@ def account(request: HttpRequest, pk: int) -> HttpResponse:
         "outcomes": outcomes_of(account),
         "milestones": milestones,
         **timeline_context(entries, form),
-        "touch_form": TouchForm(account=account, now=now, initial={"kind": Touch.Kind.CALL}),
+        "touch_form": TouchForm(account=account, now=now, people=contacts, initial={"kind": Touch.Kind.CALL}),
         "may_edit": request.user.may_write,
         "page_shortcuts": [(["c"], "Log a call"), (["n"], "Write a note"), (["t"], "New task")],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -35,12 +36,22 @@ class TouchForm(forms.Form):
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
     )
 
-    def __init__(self, *args: Any, account: Account, now: datetime, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        account: Account,
+        now: datetime,
+        people: Sequence[Contact] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """`people` are the account's contacts where the page has read them already."""
         super().__init__(*args, **kwargs)
         self.now = now
-        self.fields["contact"].queryset = account.contacts.filter(  # type: ignore[attr-defined]
-            left_on__isnull=True
-        )
+        contact = self.fields["contact"]
+        contact.queryset = account.contacts.filter(left_on__isnull=True)  # type: ignore[attr-defined]
+        if people is not None:
+            here = [(person.pk, str(person)) for person in people if person.left_on is None]
+            contact.choices = [("", "Nobody in particular"), *here]  # type: ignore[attr-defined]
 
     def clean_happened_at(self) -> datetime:
         moment: datetime = self.cleaned_data["happened_at"] or self.now

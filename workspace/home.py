@@ -17,12 +17,14 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
+from django.views.decorators.vary import vary_on_headers
 
 from accounts.models import Account, Assignment, Movement, Renewal
 from csplatform.periods import Period, day_of
 from metrics.kpis import Filters, Question, ask_many, month_so_far
 from metrics.models import HealthScore
 from playbooks import attention
+from playbooks.answers import is_htmx
 from playbooks.models import Task
 from playbooks.tasking import people_to_ask
 from surveys.models import Answer
@@ -75,16 +77,16 @@ def range_of(request: HttpRequest) -> tuple[Range, HomeForm]:
 def home(request: HttpRequest) -> HttpResponse:
     chosen, form = range_of(request)
     asked = form.cleaned_data if form.is_valid() else {}
-    if not Account.objects.visible_to(chosen.user).exists():
+    found = queue_context(chosen, show_all=bool(asked.get("all")))
+    nothing = not found["queue"].count and not found["queue"].set_aside
+    if nothing and not Account.objects.visible_to(chosen.user).exists():
         return render(request, "workspace/home_empty.html", {"is_new": not Account.objects.exists()})
-    show_all = bool(asked.get("all"))
     days = 1 if asked.get("since") == "yesterday" else 7
     context = {
         "form": form,
         "day": chosen.day,
         "backup": backup_of(chosen),
-        **queue_context(chosen, show_all=show_all),
-        "figures": figures(chosen),
+        **found,
         "days": days,
         "movers": score_moves(chosen, days=days),
         "movements": money_moves(chosen, days=days),
@@ -108,6 +110,16 @@ def queue(request: HttpRequest) -> HttpResponse:
     chosen, form = range_of(request)
     asked = form.cleaned_data if form.is_valid() else {}
     return render(request, "workspace/_queue.html", queue_context(chosen, show_all=bool(asked.get("all"))))
+
+
+@login_required
+@require_safe
+@vary_on_headers("HX-Request")
+def figures(request: HttpRequest) -> HttpResponse:
+    """The strip of numbers; home fetches it once the queue is on the screen."""
+    chosen, _ = range_of(request)
+    template = "workspace/_figures.html" if is_htmx(request) else "workspace/figures.html"
+    return render(request, template, {"figures": figures_of(chosen)})
 
 
 def backup_of(chosen: Range) -> dict[str, Any] | None:
@@ -151,7 +163,7 @@ class Card:
     short: bool = False
 
 
-def figures(chosen: Range) -> list[Card]:
+def figures_of(chosen: Range) -> list[Card]:
     """Return recurring revenue, customers, NPS and what stands in red: each leads to its explanation."""
     user, day, of_csm = chosen.user, chosen.day, chosen.csm_id
     month = month_so_far(day)
@@ -337,15 +349,12 @@ def weeks_ahead(chosen: Range) -> list[list[Day]]:
 
 def answers_to_close(chosen: Range, most: int = 5) -> list[dict[str, Any]]:
     """Return the newest low answers that nobody has followed up, with what was said."""
-    rows = list(
+    words = Answer.objects.filter(response=OuterRef("response"), kind=Answer.Kind.TEXT).exclude(text="")
+    rows = (
         attention.open_detractors(chosen.day)
         .filter(response__account__in=chosen.accounts())
+        .annotate(words=Subquery(words.values("text")[:1]))
         .select_related("response__account", "response__contact")
         .order_by("-response__given_at", "-pk")[:most]
     )
-    said = dict(
-        Answer.objects.filter(response__in=[row.response_id for row in rows], kind=Answer.Kind.TEXT)
-        .exclude(text="")
-        .values_list("response", "text")
-    )
-    return [{"answer": row, "text": said.get(row.response_id, "")} for row in rows]
+    return [{"answer": row, "text": row.words or ""} for row in rows]

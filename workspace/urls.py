@@ -7,6 +7,7 @@ app_name = "workspace"
 urlpatterns: list[URLPattern] = [
     path("", home.home, name="home"),
     path("queue/", home.queue, name="queue"),
+    path("figures/", home.figures, name="figures"),
     path("portfolio/", portfolio.portfolio, name="portfolio"),
     path("portfolio/export/", portfolio.export, name="portfolio-export"),
     path("portfolio/bulk/", portfolio.bulk, name="portfolio-bulk"),
