@@ -7,45 +7,35 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 
-from accounts.models import Account, Assignment, Contact, Subscription
+from accounts.models import (
+    Account,
+    AccountExternalId,
+    AccountQuerySet,
+    Assignment,
+    Contact,
+    Subscription,
+)
 from accounts.models.customers import today
-from metrics.models import Band
 from team.models import User
+from workspace import filters
 
 
-class AccountFilter(django_filters.FilterSet):
+class AccountFilter(filters.AccountFilter):
+    """The portfolio's filters; who is meant by `csm` is an id, and external ids are found too."""
+
     csm = django_filters.ModelChoiceFilter(
         queryset=User.objects.all(), method="held_by", label="Id of the user who holds the account today."
     )
-    segment = django_filters.CharFilter(max_length=60)
-    plan = django_filters.CharFilter(field_name="plan__code", max_length=100, label="Code of the plan.")
-    stage = django_filters.CharFilter(field_name="lifecycle_stage", max_length=60)
-    band = django_filters.ChoiceFilter(field_name="health__band", choices=Band.choices)
-    score_min = django_filters.NumberFilter(
-        field_name="health__score", lookup_expr="gte", min_value=0, max_value=100
-    )
-    score_max = django_filters.NumberFilter(
-        field_name="health__score", lookup_expr="lte", min_value=0, max_value=100
-    )
-    mrr_min = django_filters.NumberFilter(field_name="mrr", lookup_expr="gte", min_value=0, max_value=10**12)
-    mrr_max = django_filters.NumberFilter(field_name="mrr", lookup_expr="lte", min_value=0, max_value=10**12)
-    renewal_before = django_filters.DateFilter(field_name="renews_on", lookup_expr="lt")
     is_customer = django_filters.BooleanFilter()
-    search = django_filters.CharFilter(
-        method="named", max_length=100, label="Part of the name, or an external id."
-    )
-
-    class Meta:
-        model = Account
-        fields: list[str] = []
 
     @extend_schema_field(OpenApiTypes.INT)
     def held_by(self, queryset: QuerySet[Account], name: str, user: User) -> QuerySet[Account]:
         held = Assignment.objects.filter(account=OuterRef("pk"), user=user, kind=Assignment.Kind.CSM)
         return queryset.filter(Exists(held.in_force(today())))
 
-    def named(self, queryset: QuerySet[Account], name: str, text: str) -> QuerySet[Account]:
-        return queryset.filter(Q(name__icontains=text) | Q(external_ids__external_id=text)).distinct()
+    def by_text(self, accounts: AccountQuerySet, name: str, value: str) -> AccountQuerySet:
+        called = AccountExternalId.objects.filter(account=OuterRef("pk"), external_id=value)
+        return accounts.filter(Q(name__icontains=value) | Exists(called))
 
 
 class ContactFilter(django_filters.FilterSet):
