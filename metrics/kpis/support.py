@@ -148,7 +148,8 @@ def _steps(events: QuerySet[TicketEvent], known_at: datetime | None) -> QuerySet
     """Add what each event does to the number of tickets that wait: 1, -1, or nothing.
 
     A ticket that was resolved and then closed leaves once, so an event counts by what the
-    ticket was just before it. Only tickets with more than one way out need that looked up.
+    ticket was just before it. Most tickets leave once only, at their first resolution; for
+    the others, and for what was known then, the event before is looked up.
     """
     before = TicketEvent.objects.filter(
         Q(happened_at__lt=OuterRef("happened_at"))
@@ -156,15 +157,26 @@ def _steps(events: QuerySet[TicketEvent], known_at: datetime | None) -> QuerySet
         ticket=OuterRef("ticket"),
         kind__in=(*_ENTERS, *_LEAVES),
     )
+    leaves_once = Q(ticket__reopen_count=0, ticket__merged_into__isnull=True)
     if known_at is not None:
         events, before = (found.filter(recorded_at__lte=known_at) for found in (events, before))
+        leaves_once = Q(pk__isnull=True)
+    is_first = Q(happened_at=F("ticket__first_resolved_at"))
+    # A closing at that very moment counts unless the ticket was resolved just then.
+    settled = leaves_once & (Q(kind=Kind.RESOLVED) | Q(Q(kind=Kind.CLOSED) & ~is_first))
     last = Subquery(before.order_by("-happened_at", "-pk").values("kind")[:1])
     return (
         events.filter(kind__in=(*_ENTERS, *_LEAVES), ticket__exclusion="")
-        .annotate(kpi_before=Case(When(kind=Kind.OPENED, then=None), default=last, output_field=CharField()))
+        .annotate(
+            kpi_before=Case(
+                When(Q(kind=Kind.OPENED) | settled, then=None), default=last, output_field=CharField()
+            )
+        )
         .annotate(
             kpi_step=Case(
                 When(kind=Kind.OPENED, then=ONE),
+                When(settled & Q(kind=Kind.RESOLVED) & is_first, then=Value(-1)),
+                When(settled, then=NOTHING),
                 When(kind=Kind.REOPENED, kpi_before__in=_LEAVES, then=ONE),
                 When(kind=Kind.REOPENED, then=NOTHING),
                 # Reported without an opening before it: the opening counts, so this does too.

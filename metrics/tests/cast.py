@@ -152,6 +152,7 @@ def ticket(
         account=account,
         opened_at=at(opened),
         recorded_at=at(opened),
+        first_resolved_at=at(resolved) if resolved else None,
         resolved_at=at(resolved) if resolved else None,
         settles_at=at(resolved) + timedelta(days=7) if resolved else None,
         **fields,
@@ -169,6 +170,9 @@ def _tickets(acme: Account, globex: Account) -> None:
     ticket("once", february(2), february(2), account=acme, agent_replies=1, is_first_contact=True)
     ticket("long", february(4), february(18), account=globex, agent_replies=5)
     ticket("open", february(19), account=globex)
+    closed = ticket("closed", february(5), february(6), account=acme, agent_replies=3)
+    TicketEvent.objects.create(ticket=closed, kind="closed", happened_at=at(february(6)), recorded_at=NOW)
+    TicketEvent.objects.create(ticket=closed, kind="closed", happened_at=at(february(13)), recorded_at=NOW)
     ticket("nobody's", february(21), february(22), agent_replies=1, is_first_contact=True)
     back = ticket("back", february(6), february(9), account=acme, reopen_count=1, agent_replies=1)
     TicketEvent.objects.create(ticket=back, kind="reopened", happened_at=at(february(8)), recorded_at=NOW)
