@@ -215,7 +215,7 @@ SIGNALS = {
             raw=_trend,
             seen=_usage_seen,
             curve=(("-50", 0), ("-20", 40), ("0", 90), ("10", 100)),
-            in_words="active users",
+            in_words="active-user trend",
             sentence=lambda raw, age_days: (
                 f"active users {'down' if raw < 0 else 'up'} {number(abs(raw), places=0)} %"
                 if raw
@@ -394,7 +394,7 @@ SIGNALS = {
             raw=lambda view: f"100 * (term_end - {view.asked.number})",
             seen=_today,
             curve=(("0", 40), ("90", 100)),
-            in_words="days to renewal",
+            in_words="renewal in",
             sentence=lambda raw, age_days: (
                 f"renewal in {counted(int(raw), 'day', 'days')}" if raw else "renewal today"
             ),
@@ -414,7 +414,7 @@ SIGNALS = {
             raw=_since_touch,
             seen=_today,
             curve=(("14", 100), ("30", 75), ("60", 25), ("90", 0)),
-            in_words="days without contact",
+            in_words="without contact",
             sentence=lambda raw, age_days: (
                 f"no contact for {counted(int(raw), 'day', 'days')}" if raw else "in contact today"
             ),

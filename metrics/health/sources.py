@@ -104,13 +104,14 @@ def _people_from_months(asked: Asked) -> str:
 
 def _features(asked: Asked) -> str:
     # scope carries the plan an account was on that day; features outside it don't count. A month
-    # of days shrinks to a few features first: joined as it is, it would be sorted as a whole.
+    # of days shrinks to a few features first: joined as it is, it would be sorted as a whole. It is
+    # sought account by account, since years of other days lie between one account's and the next's.
     return f"""
         SELECT used.account_id, COUNT(*) AS features_used
         FROM (
-            SELECT DISTINCT account_id, feature FROM usage_usageday
-            WHERE day BETWEEN {asked.day(29)} AND {asked.day()} AND events > 0
-                AND {asked.scope.holds("account_id")}
+            SELECT DISTINCT lived.account_id, lived.feature
+            FROM scope JOIN usage_usageday AS lived ON lived.account_id = scope.account_id
+            WHERE lived.day BETWEEN {asked.day(29)} AND {asked.day()} AND lived.events > 0
         ) AS used
         JOIN scope ON scope.account_id = used.account_id
         JOIN plan_feature ON plan_feature.plan_id = scope.plan_id AND plan_feature.feature = used.feature
