@@ -74,7 +74,10 @@ def wait_for(url: str) -> None:
 def sign_in(browser: Browser, base: str, role: str, theme: str, width: str) -> Page:
     wide, high = WIDTHS[width]
     context = browser.new_context(
-        viewport={"width": wide, "height": high}, color_scheme=theme, device_scale_factor=1, base_url=base
+        viewport={"width": wide, "height": high},
+        color_scheme="dark" if theme == "dark" else "light",
+        device_scale_factor=1,
+        base_url=base,
     )
     page = context.new_page()
     page.goto("/auth/login/")
