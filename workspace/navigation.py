@@ -17,7 +17,7 @@ class Item:
     path: str
     icon: str
     group: str = ""
-    admins_only: bool = False
+    roles: frozenset[str] | None = None  # None: everybody
     on_phone_bar: bool = False
     # A second path whose pages belong to this room: an account's page is part of the portfolio.
     also: str = ""
@@ -28,18 +28,22 @@ class Item:
         return path.startswith(self.path) or bool(self.also and path.startswith(self.also))
 
 
+ADMINS = frozenset({"admin"})
+IMPORTERS = frozenset({"admin", "manager"})
+
 ITEMS = [
     Item(label="Home", path="/", icon="home", on_phone_bar=True),
     Item(label="Portfolio", path="/portfolio/", icon="building", on_phone_bar=True, also="/accounts/"),
     Item(label="Tasks", path="/tasks/", icon="checklist", on_phone_bar=True),
+    Item(label="Renewals", path="/renewals/", icon="calendar-event"),
     Item(label="Numbers", path="/kpis/", icon="chart-line", on_phone_bar=True),
-    Item(label="Imports", path="/imports/", icon="database-import", group="Data"),
-    Item(label="Admin", path="/admin/", icon="settings", group="Administration", admins_only=True),
-    Item(label="Status", path="/status/", icon="activity", group="Administration", admins_only=True),
+    Item(label="Imports", path="/imports/", icon="database-import", group="Data", roles=IMPORTERS),
+    Item(label="Admin", path="/admin/", icon="settings", group="Administration", roles=ADMINS),
+    Item(label="Status", path="/status/", icon="activity", group="Administration", roles=ADMINS),
 ]
 
 
 def items_for(user: User | AnonymousUser) -> list[Item]:
     """Return the links this user sees."""
-    is_admin = bool(getattr(user, "is_admin", False))
-    return [item for item in ITEMS if is_admin or not item.admins_only]
+    role = getattr(user, "role", "")
+    return [item for item in ITEMS if item.roles is None or role in item.roles]
