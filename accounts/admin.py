@@ -139,7 +139,7 @@ class TermsInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     ]  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
-        return super().get_queryset(request).select_related("plan")  # type: ignore[no-any-return]
+        return super().get_queryset(request).select_related("plan")
 
 
 @admin.register(Subscription)

@@ -18,20 +18,17 @@ def update_rows(rows: Sequence[models.Model], names: Iterable[str]) -> None:
     `QuerySet.bulk_update` builds a CASE for every row and field and takes several times
     longer (benchmarks/README.md). Signals are not sent, `save()` is not called.
     """
-    fields = [rows[0]._meta.get_field(name) for name in names] if rows else []
+    fields: list[Any] = [rows[0]._meta.get_field(name) for name in names] if rows else []
     if not fields:
         return
     quote = connection.ops.quote_name
     table = rows[0]._meta.db_table
-    key = rows[0]._meta.pk
-    columns = ", ".join(f"{quote(field.column)} = %s" for field in fields)  # type: ignore[union-attr]
+    key: Any = rows[0]._meta.pk
+    columns = ", ".join(f"{quote(field.column)} = %s" for field in fields)
     statement = f"UPDATE {quote(table)} SET {columns} WHERE {quote(key.column)} = %s"
 
     def values(row: models.Model) -> list[Any]:
-        found = [
-            field.get_db_prep_save(getattr(row, field.attname), connection)  # type: ignore[union-attr]
-            for field in fields
-        ]
+        found = [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]
         return [*found, row.pk]
 
     with connection.cursor() as cursor:
@@ -80,15 +77,15 @@ def insert_rows(model: type[models.Model], rows: Sequence[Any]) -> None:
     if not rows:
         return
     fields = model._meta.concrete_fields
-    key = model._meta.pk
-    if isinstance(key, models.AutoField):
+    key: Any = model._meta.pk
+    if isinstance(model._meta.pk, models.AutoField):
         for row, pk in zip(rows, _take_keys(model._meta.db_table, key.column, len(rows)), strict=True):
             row.pk = pk
     prepared = [(field.attname, _preparer(field)) for field in fields]
     plain = [name for name, prepare in prepared if prepare is None]
     others = [(name, prepare) for name, prepare in prepared if prepare is not None]
-    columns = [model._meta.get_field(name).column for name in plain]  # type: ignore[union-attr]
-    columns += [model._meta.get_field(name).column for name, _ in others]  # type: ignore[union-attr]
+    column_of = {field.attname: field.column for field in fields}
+    columns = [str(column_of[name]) for name in [*plain, *(name for name, _ in others)]]
     values = (
         [*(getattr(row, name) for name in plain), *(prepare(getattr(row, name)) for name, prepare in others)]
         for row in rows

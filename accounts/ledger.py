@@ -161,15 +161,15 @@ def _append_differences(
     rows: list[Movement] = []
     for key in sorted(known.keys() | wanted.keys()):
         account_id, effective_on, currency = key
-        move = wanted.get(key)
+        right = wanted.get(key)
         is_right = False
         for (kind, sub_kind, line), (net, heads) in known.get(key, {}).items():
-            if move and (kind, sub_kind, line, net, heads) == (
-                move.kind,
-                move.sub_kind,
-                move.line,
-                move.delta,
-                move.customers,
+            if right is not None and (kind, sub_kind, line, net, heads) == (
+                right.kind,
+                right.sub_kind,
+                right.line,
+                right.delta,
+                right.customers,
             ):
                 is_right = True
                 continue
@@ -188,19 +188,19 @@ def _append_differences(
                     is_reversal=True,
                 )
             )
-        if move and not is_right:
+        if right is not None and not is_right:
             done.appended += 1
             rows.append(
                 Movement(
                     account_id=account_id,
-                    subscription_id=move.line,
+                    subscription_id=right.line,
                     effective_on=effective_on,
                     recorded_at=recorded_at,
-                    kind=move.kind,
-                    sub_kind=move.sub_kind,
+                    kind=right.kind,
+                    sub_kind=right.sub_kind,
                     currency=currency,
-                    delta=move.delta,
-                    customers=move.customers,
+                    delta=right.delta,
+                    customers=right.customers,
                 )
             )
     insert_rows(Movement, rows)
@@ -436,22 +436,22 @@ def record_traits(
     new: list[AccountTrait] = []
     for account_id, kinds in values.items():
         for kind, value in kinds.items():
-            spell = spells.get((account_id, kind))
-            if spell and spell.value == value:
+            known = spells.get((account_id, kind))
+            if known is not None and known.value == value:
                 continue
-            if spell and spell.starts_on >= on:
-                spell.value = value
-                changed.append(spell)
+            if known is not None and known.starts_on >= on:
+                known.value = value
+                changed.append(known)
                 continue
-            if spell:
-                spell.ends_on = on - DAY
-                changed.append(spell)
+            if known is not None:
+                known.ends_on = on - DAY
+                changed.append(known)
             new.append(
                 AccountTrait(
                     account_id=account_id,
                     kind=kind,
                     value=value,
-                    starts_on=on if spell else EARLIEST,
+                    starts_on=EARLIEST if known is None else on,
                     recorded_at=moment,
                 )
             )
