@@ -9,9 +9,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit, urlunsplit
 
+import psycopg
+
 Environment = dict[str, str]
+# Lets the database's planner know the tables, as it would after a night.
+ANALYSE = "from django.db import connection; connection.cursor().execute('ANALYZE')"
 
 
 def kind() -> str:
@@ -42,25 +47,29 @@ def empty_database() -> Iterator[Environment]:
 
 @contextmanager
 def company(accounts: int) -> Iterator[Environment]:
-    """Make a database with an invented company (see `manage.py demo_data --light`) and its scores."""
+    """Make a database with an invented company (see `manage.py demo_data --light`) after its first night.
+
+    The night works out scores and stores the KPIs of the last year.
+    """
     with empty_database() as environment:
         manage(environment, "demo_data", "--accounts", str(accounts), "--light", "--no-scores")
-        analyse(environment)
+        run_code(environment, ANALYSE)
         # Two months of weekly scores: enough for a history on the page of an account.
         manage(environment, "recompute", "--from", weeks_ago(9), "--step", "week")
-        analyse(environment)
+        run_code(
+            environment,
+            "from django.utils import timezone; from metrics.snapshots import refresh_last_night;"
+            " refresh_last_night(timezone.now())",
+        )
+        run_code(environment, ANALYSE)
         yield environment
 
 
 def weeks_ago(weeks: int) -> str:
-    from datetime import UTC, datetime, timedelta
-
     return (datetime.now(UTC).date() - timedelta(weeks=weeks)).isoformat()
 
 
-def analyse(environment: Environment) -> None:
-    """Let the database's planner know the tables, as it would after a night."""
-    code = "from django.db import connection; connection.cursor().execute('ANALYZE')"
+def run_code(environment: Environment, code: str) -> None:
     manage(environment, "shell", "--no-imports", "-c", code)
 
 
@@ -72,8 +81,6 @@ def manage(environment: Environment, *arguments: str) -> None:
 
 @contextmanager
 def _postgres_database(url: str) -> Iterator[str]:
-    import psycopg
-
     parts = urlsplit(url)
     name = f"csplatform_bench_{secrets.token_hex(4)}"
     # An empty database is all we need of the server; ours is reached by the same role.

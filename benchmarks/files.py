@@ -1,4 +1,4 @@
-"""CSV files such as a billing system or a product sends, of any length; the same number gives the same file."""
+"""CSV files such as a billing system or a product sends; the same length gives the same file."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def _newest() -> dict[type[models.Model], int]:
 def _bare_load(before: dict[type[models.Model], int]) -> Bare:
     """Read out what came after `before`, delete it, and put it back as fast as the database can."""
     tables = [
-        (model._meta.db_table, [field.column for field in model._meta.concrete_fields], before[model])
+        (model._meta.db_table, [str(field.column) for field in model._meta.concrete_fields], before[model])
         for model, newest in _newest().items()
         if newest > before[model]
     ]

@@ -61,7 +61,8 @@ def main() -> None:
     watch.join()
     if counts.created != counts.rows:
         raise SystemExit(f"{path.name}: {counts.rows - counts.created} of {counts.rows} rows not created.")
-    assert record.started_at and record.finished_at
+    assert record.started_at
+    assert record.finished_at
     seconds = (record.finished_at - record.started_at).total_seconds()
     print(json.dumps({"rows": counts.rows, "seconds": seconds, "memory_mb": watch.most - watch.before}))
 

@@ -54,6 +54,7 @@ def pages(user: User) -> list[Page]:
 @dataclass
 class Visits:
     seconds: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
     queries: int = 0
     size: int = 0
 
@@ -95,9 +96,10 @@ def open_page(client: Client, addresses: list[str], visits: int) -> Visits:
     for address in islice(cycle(addresses), visits):
         counter = Counter()
         with connection.execute_wrapper(counter):
-            started = time.perf_counter()
+            started, worked = time.perf_counter(), time.thread_time()
             size = _get(client, address)
             found.seconds.append(time.perf_counter() - started)
+            found.processor.append(time.thread_time() - worked)
         found.queries = max(found.queries, counter.queries)
         found.size = max(found.size, size)
     return found
@@ -123,12 +125,16 @@ class Counter:
 
 def compare(what: str, ours: Visits, empty: Visits) -> Figure:
     p50, p95 = percentile(ours.seconds, 50), percentile(ours.seconds, 95)
-    floor = percentile(empty.seconds, 50)
+    # What the processor did for us: on a machine that others use, the rest of the time is waiting for them.
+    worked, floor = percentile(ours.processor, 50), percentile(empty.processor, 50)
     return Figure(
         what=what,
-        measured=f"p50 {duration(p50)}, p95 {duration(p95)}, {ours.queries} queries, {ours.size / 1000:.0f} kB",
-        ceiling=f"empty view {duration(floor)}",
-        ratio=times(p50 / floor),
+        measured=(
+            f"p50 {duration(p50)} (processor {duration(worked)}), p95 {duration(p95)}, "
+            f"{ours.queries} queries, {ours.size / 1000:.0f} kB"
+        ),
+        ceiling=f"empty view, processor {duration(floor)}",
+        ratio=times(worked / floor),
         target=f"p95 ≤ {duration(SLOWEST_SECONDS)}, ≤ {MOST_QUERIES} queries",
         is_met=p95 <= SLOWEST_SECONDS and ours.queries <= MOST_QUERIES,
     )
