@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from django.db import connection, models
+from django.db import connection, connections, models
 
 
 def update_rows(rows: Sequence[models.Model], names: Iterable[str]) -> None:
@@ -49,7 +49,10 @@ def _preparer(field: Any) -> Callable[[Any], Any] | None:
     """Return what turns a value into the driver's, or None where it is that already."""
     if isinstance(field, _AS_THEY_ARE):
         return None
-    return lambda value: field.get_db_prep_save(value, connection)
+    database = connections[connection.alias]  # not the proxy, which looks itself up for each value
+    if isinstance(field, models.JSONField):  # its None may be JSON's own
+        return lambda value: field.get_db_prep_save(value, database)
+    return lambda value: None if value is None else field.get_db_prep_save(value, database)
 
 
 def _take_keys(table: str, column: str, count: int) -> Sequence[int]:
