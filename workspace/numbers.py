@@ -140,8 +140,10 @@ def _stored_months(user: Any, today: date) -> _Months:
 
 def _stored_cards(months: _Months, targets: Mapping[str, Decimal | None]) -> list[Card]:
     cards = []
+    stored = sorted({_days(row) for found in months.values() for row in found.values()})
     for kpi in KPIS.values():
-        found = list(months.get(kpi.slug, {}).values())
+        rows_of = {_days(row): row for row in months.get(kpi.slug, {}).values()}
+        found = [rows_of.get(days) or _nothing_stored(kpi, *days) for days in stored]
         whole = [row for row in found if _period(row) == Period.month_of(row.starts_on)]
         # Part of a month against a whole one says nothing, unless it is a level at one moment.
         shown = found if kpi.kind == "level" else whole
@@ -167,6 +169,23 @@ def _stored_cards(months: _Months, targets: Mapping[str, Decimal | None]) -> lis
             )
         )
     return cards
+
+
+def _days(row: KpiSnapshot) -> tuple[date, date]:
+    return row.starts_on, row.ends_on
+
+
+def _nothing_stored(kpi: Kpi, starts_on: date, ends_on: date) -> KpiSnapshot:
+    """Return what a CSM's group without a row says: nothing of theirs was counted."""
+    variant = kpi.default
+    return KpiSnapshot(
+        kpi=kpi.slug,
+        starts_on=starts_on,
+        ends_on=ends_on,
+        value=None if variant.denominator else Decimal(0),
+        reason=variant.reason if variant.denominator else "",
+        unit=kpi.unit_of(variant),
+    )
 
 
 def _period(row: KpiSnapshot) -> Period:
@@ -234,7 +253,11 @@ class NumberForm(forms.Form):
 
 
 def _words(name: str) -> str:
-    return {"csm": "CSM"}.get(name, name.replace("_", " ").capitalize())
+    """Return a name of the code as a heading: active_users → Active users, opening_mrr → Opening MRR."""
+    if name == "fx":
+        return "Exchange rates"
+    words = [word.upper() if word in ("csm", "mrr") else word for word in name.split("_")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
 def _texts(form: NumberForm) -> dict[str, str]:
@@ -261,9 +284,9 @@ def _asked(request: HttpRequest, slug: str) -> tuple[NumberForm, Question | None
     if "end" in data and "last" not in data:
         # Links in the API's words work here too.
         try:
-            data["last"] = (date.fromisoformat(data["end"]) - timedelta(days=1)).isoformat()
+            data["last"] = (date.fromisoformat(str(data["end"])) - timedelta(days=1)).isoformat()
         except (ValueError, OverflowError):
-            data["last"] = data["end"]
+            data["last"] = str(data["end"])
     form = NumberForm(data, kpi=kpi, user=request.user)
     if not form.is_valid():
         return form, None
@@ -300,6 +323,7 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
         "periods": _shortcuts(request, question.period),
         "chart": _chart(question),
         "waterfall": _waterfall(answer) if kpi.slug == "mrr" else None,
+        "grouped_by": _words(question.group_by) if question.group_by else "",
         "groups": [_group_line(request, answer, group) for group in answer.groups],
         "part": part,
         "part_tabs": _part_tabs(request, answer, part),
@@ -308,7 +332,7 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
     }
     if found is not None:
         page = Paginator(found, ROWS_A_PAGE).get_page(request.GET.get("page"))
-        context |= {"page": page, **_table(found, page.object_list)}
+        context |= {"page": page, **_table(found, list(page.object_list))}
     return render(request, "workspace/kpi.html", context)
 
 
@@ -319,7 +343,9 @@ def export(request: HttpRequest, slug: str) -> HttpResponse | StreamingHttpRespo
     form, question = _asked(request, slug)
     found, part, problem = _rows(request, question) if question else (None, "", "")
     if found is None:
-        errors = problem or " ".join(message for messages in form.errors.values() for message in messages)
+        errors = problem or " ".join(
+            str(message) for messages in form.errors.values() for message in messages
+        )
         return HttpResponse(errors, status=400, content_type="text/plain; charset=utf-8")
     columns = [name for name in found.columns if name not in HIDDEN_COLUMNS]
     has_money = found.amount.kind == "money"
@@ -459,7 +485,10 @@ def _chart(question: Question) -> Chart | None:
     links = []
     for answer in answers:
         start, last = answer.question.period.start, answer.question.period.last_day
-        links.append("?" + urlencode({"start": start, "last": last, "variant": question.variant}))
+        links.append(
+            "?"
+            + urlencode({"start": start.isoformat(), "last": last.isoformat(), "variant": question.variant})
+        )
     intervals = [answer.figure.interval for answer in answers]
     has_intervals = any(intervals)
     return Chart(

@@ -23,7 +23,7 @@ _SEATS = DecimalField(max_digits=14, decimal_places=4)
 def active_between(first: date, last: date) -> QuerySet[ActivityMonth]:
     """Return the months of everybody who was active on any day from `first` to `last`."""
     months = Q()
-    masks = {}
+    masks: dict[str, Any] = {}
     month = first.replace(day=1)
     while month <= last:
         until = min(last, month + relativedelta(months=1) - timedelta(days=1))

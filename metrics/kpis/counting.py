@@ -103,7 +103,9 @@ def _with_dimension(facts: QuerySet[Any], part: Part, dimension: str, period: Pe
     prefix = f"{part.account}__" if part.account else ""
     alias = f"kpi_join_{dimension}"
     if dimension == "csm":
-        day = {"start": period.start, "end": period.last_day}.get(part.csm_on, part.csm_on)  # type: ignore[call-overload]
+        day: Any = part.csm_on
+        if isinstance(day, str):
+            day = period.start if day == "start" else period.last_day
         facts = facts.annotate(**{alias: _in_force(f"{prefix}assignments", day, kind=Assignment.Kind.CSM)})
         column = F(f"{alias}__user_id")
     else:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from django.db.models import Case, CharField, F, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.expressions import Combinable
 
 from metrics.calculations import (
     first_contact_resolution_rate,
@@ -14,12 +16,12 @@ from metrics.calculations import (
 )
 from metrics.kpis.counting import ONE, day_of_moment
 from metrics.kpis.definition import Amount, Kpi, Part, Scope, Variant
-from tickets.models import Ticket, TicketEvent, TicketSource
+from tickets.models import Ticket, TicketEvent, TicketEventQuerySet, TicketSource
 
 THEME = "Support"
 Kind = TicketEvent.Kind
 NOTHING = Value(0)
-COLUMNS = {
+COLUMNS: Mapping[str, str | Combinable] = {
     "day": day_of_moment("opened_at"),
     "ticket": "external_id",
     "source": "source__name",
@@ -144,7 +146,7 @@ _ENTERS = (Kind.OPENED, Kind.REOPENED)
 _LEAVES = (Kind.RESOLVED, Kind.CLOSED, Kind.MERGED)
 
 
-def _steps(events: QuerySet[TicketEvent], known_at: datetime | None) -> QuerySet[Any]:
+def _steps(events: TicketEventQuerySet, known_at: datetime | None) -> QuerySet[Any]:
     """Add what each event does to the number of tickets that wait: 1, -1, or nothing.
 
     A ticket that was resolved and then closed leaves once, so an event counts by what the
@@ -159,7 +161,8 @@ def _steps(events: QuerySet[TicketEvent], known_at: datetime | None) -> QuerySet
     )
     leaves_once = Q(ticket__reopen_count=0, ticket__merged_into__isnull=True)
     if known_at is not None:
-        events, before = (found.filter(recorded_at__lte=known_at) for found in (events, before))
+        events = events.filter(recorded_at__lte=known_at)
+        before = before.filter(recorded_at__lte=known_at)
         leaves_once = Q(pk__isnull=True)
     is_first = Q(happened_at=F("ticket__first_resolved_at"))
     # A closing at that very moment counts unless the ticket was resolved just then.

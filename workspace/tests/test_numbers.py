@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
@@ -158,3 +159,15 @@ def test_the_catalogue_shows_the_stored_value_and_the_target(
     text = " ".join(admin.get("/kpis/").content.decode().split())
     assert "/kpis/nps/?start=2026-02-01&amp;end=2026-03-01" in text
     assert "target 40" in text
+
+
+def test_a_month_in_which_nothing_of_a_csm_was_counted_is_0_and_not_the_month_before(
+    company: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    march = FEBRUARY.month_of(date(2026, 3, 1))
+    snapshots.refresh([FEBRUARY, march], NOW)
+    monkeypatch.setattr("django.utils.timezone.now", lambda: NOW.replace(month=4))
+    text = " ".join(signed_in(company.ada).get("/kpis/").content.decode().split())
+    expansion = text.split(">Expansion MRR<")[1].split("</article>")[0]
+    assert "Mar 2026" in expansion
+    assert "€ 0<" in expansion
