@@ -315,7 +315,7 @@ def _orm_score(card: Card, account: Account, now: datetime) -> tuple[Decimal | N
     lines = Subscription.objects.in_force(day).filter(account=account, kind="recurring")
     for line in lines.select_related("plan"):
         if line.status != Subscription.Status.PAUSED:
-            included = line.plan.seats_included or 0 if line.plan else 0
+            included = Decimal(line.plan.seats_included or 0 if line.plan else 0)
             seats += int(max(line.quantity, included) * 10_000)
     if people and seats:
         raws["license_utilization"] = (200_000_000 * active_now + seats) // (2 * seats)

@@ -40,7 +40,7 @@ CLOCKS_DIFFER_BY = timedelta(minutes=1)  # of the machines that mark and that wo
 
 def batch_size() -> int:
     """Accounts in one transaction; on SQLite it keeps every other writer waiting."""
-    return 10_000 if sql.is_postgresql() else 2_500
+    return 20_000 if sql.is_postgresql() else 2_500
 
 
 @dataclass
@@ -172,9 +172,10 @@ def _take_turn() -> None:
         return  # a transaction on SQLite holds the only write lock there is
     with connection.cursor() as cursor:
         # Compiling the statement takes PostgreSQL longer than running it: its many joins of grouped
-        # queries look far more costly than they are.
+        # queries look far more costly than they are. And what it thinks of a disk's arm would have it
+        # read every answer there is to find those of a few due accounts.
         cursor.execute(
-            "SET LOCAL jit = off; SET LOCAL work_mem = '64MB';"
+            "SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; SET LOCAL random_page_cost = 1.1;"
             " SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '30s'"
         )
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN])
