@@ -56,8 +56,8 @@ class UploadForm(forms.Form):
         help_text="A short name, such as crm or billing. Ids are looked up under it next time.",
     )
 
-    def clean_file(self) -> UploadedFile:
-        file: UploadedFile = self.cleaned_data["file"]
+    def clean_file(self) -> UploadedFile[bytes]:
+        file: UploadedFile[bytes] = self.cleaned_data["file"]
         if (file.size or 0) > MAX_UPLOAD_BYTES:
             raise forms.ValidationError("The file is larger than 512 MB. Split it, or use manage.py import.")
         return file
@@ -71,7 +71,7 @@ class MappingFileForm(forms.Form):
     )
 
     def clean_mapping(self) -> dict[str, Any]:
-        file: UploadedFile = self.cleaned_data["mapping"]
+        file: UploadedFile[bytes] = self.cleaned_data["mapping"]
         if (file.size or 0) > 4 * MAX_MAPPING_CHARACTERS:
             raise forms.ValidationError("A mapping is much smaller than this file.")
         try:

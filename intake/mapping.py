@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import zoneinfo
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Mapping as Dict
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -622,9 +622,11 @@ class RowReader:
 
     @staticmethod
     def _answer(binder: _Binder, answer: dict[str, Any], where: str) -> AnswerReader:
-        low, high = answer.get("scale") or {"nps": (0, 10), "ces": (1, 7)}.get(answer["kind"], (None, None))
+        usual = {"nps": [0, 10], "ces": [1, 7]}
+        scale: Sequence[int] = answer.get("scale") or usual.get(answer["kind"], [])
+        low, high = scale or (None, None)
         positive = answer.get("positive_from")
-        if positive is None and answer["kind"] == "csat" and high is not None:
+        if positive is None and answer["kind"] == "csat" and low is not None and high is not None:
             # The definitions' defaults: 4-5 of 5, 6-10 of 10, 3 of 3; else the upper two fifths.
             positive = {5: 4, 10: 6, 3: 3}.get(high, high - (high - low) * 2 // 5)
         target = f"{answer['kind']} {answer.get('question', '')}".strip()
@@ -691,7 +693,8 @@ class RowReader:
             except ValueError as error:
                 self._add_problem(parsed, self._custom_field, f"{error}.")
         if self._answers:
-            values["answers"] = answers = []
+            answers: list[dict[str, Any]] = []
+            values["answers"] = answers
             for reader in self._answers:
                 self._read_answer(reader, parsed, answers)
         return parsed

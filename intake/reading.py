@@ -18,7 +18,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 # Caps. A file beyond one of them is refused with a sentence naming it.
 MAX_BYTES = 4 * 1024**3  # as read, after unpacking
@@ -109,7 +109,7 @@ class Layout:
 
 
 def _open_bytes(path: Path, *, is_compressed: bool) -> IO[bytes]:
-    return gzip.open(path, "rb") if is_compressed else path.open("rb")
+    return cast("IO[bytes]", gzip.open(path, "rb") if is_compressed else path.open("rb"))
 
 
 def _chunks(path: Path, *, is_compressed: bool) -> Iterator[bytes]:
@@ -403,7 +403,7 @@ class Reader:
         with self._file as raw:
             unpacked = gzip.GzipFile(fileobj=raw, mode="rb") if layout.is_compressed else raw
             errors = "surrogateescape" if layout.has_bad_bytes else "strict"
-            text = io.TextIOWrapper(unpacked, encoding=layout.encoding, errors=errors, newline="")  # type: ignore[type-var]
+            text = io.TextIOWrapper(unpacked, encoding=layout.encoding, errors=errors, newline="")
             yield from self._rows(_Lines(text))
 
     def _rows(self, lines: _Lines) -> Iterator[Row]:

@@ -131,12 +131,11 @@ def _resolve_by_id(rows: Sequence[Parsed], run: Run, name: str, by_name: str, *,
     unknown = keys - known.keys()
     if unknown and "accounts" in run.creates:
         names = {
-            row.values[name]: row.values.get(by_name)
+            row.values[name]: row.values.get(by_name) or row.values[name]
             for row in reversed(rows)
             if row.values.get(name) in unknown
         }
-        in_order = [key for key in dict.fromkeys(row.values.get(name) for row in rows) if key in unknown]
-        known |= create_accounts({key: names[key] or key for key in in_order}, run)
+        known |= create_accounts({key: names[key] for key in reversed(names)}, run)
     for row in rows:
         key = row.values.get(name)
         if key:
@@ -162,14 +161,16 @@ def _resolve_by_name(rows: Sequence[Parsed], run: Run, name: str, by_name: str, 
         for key, pk in create_accounts(missing, run).items():
             found[key] = {pk}
     for row in rows:
-        text = row.values.get(by_name)
-        matches = found.get(text.casefold(), set()) if text else set()
+        asked: str | None = row.values.get(by_name)
+        matches = found.get(asked.casefold(), set()) if asked else set()
         if len(matches) == 1:
             row.values[f"{name}_id"] = next(iter(matches))
         elif matches:
-            row.reject(by_name, f"{len(matches)} accounts are called “{text}”; map the account's id instead.")
-        elif text:
-            row.reject(by_name, f"No account is called “{text}”.")
+            row.reject(
+                by_name, f"{len(matches)} accounts are called “{asked}”; map the account's id instead."
+            )
+        elif asked:
+            row.reject(by_name, f"No account is called “{asked}”.")
         elif is_required:
             row.reject(by_name, "is empty and must not be.")
 
@@ -217,7 +218,7 @@ def resolve_contacts(rows: Sequence[Parsed], run: Run, *, name: str = "contact")
     texts = {row.values[name] for row in asked}
     lowered = {text.lower() for text in texts}
     accounts = {row.values.get("account_id") for row in asked}
-    known: dict[tuple[int, str], int] = {}
+    known: dict[tuple[Any, str], int] = {}
     at_accounts = Contact.objects.filter(account__in=accounts)
     for account_id, pk, email, external_id in at_accounts.filter(
         models.Q(email__in=lowered) | models.Q(source=run.source, external_id__in=texts)
@@ -229,25 +230,24 @@ def resolve_contacts(rows: Sequence[Parsed], run: Run, *, name: str = "contact")
     keys = {(row.values.get("account_id"), row.values[name].lower()) for row in asked}
     missing = sorted(key for key in keys if key not in known and key[0] and "@" in key[1])
     if missing and "contacts" in run.creates:
-        made = Contact.objects.bulk_create(
-            [
-                Contact(
-                    account_id=account_id,
-                    email=email,
-                    name=email.split("@")[0],
-                    source=run.source,
-                    external_id=email,
-                    created_at=run.now,
-                )
-                for account_id, email in missing
-            ]
-        )
+        made = [
+            Contact(
+                account_id=account_id or 0,
+                email=email,
+                name=email.split("@")[0],
+                source=run.source,
+                external_id=natural_id(account_id, email),
+                created_at=run.now,
+            )
+            for account_id, email in missing
+        ]
+        insert_rows(Contact, made)
         run.made["contacts"] += len(made)
         known |= {key: contact.pk for key, contact in zip(missing, made, strict=True)}
     for row in asked:
-        pk = known.get((row.values.get("account_id"), row.values[name].lower()))
-        row.values[f"{name}_id"] = pk
-        if pk is None:
+        found = known.get((row.values.get("account_id"), row.values[name].lower()))
+        row.values[f"{name}_id"] = found
+        if found is None:
             row.reject(name, f"The account has no contact “{row.values[name]}”.")
     return alive(rows)
 
@@ -259,7 +259,7 @@ def resolve_contacts(rows: Sequence[Parsed], run: Run, *, name: str = "contact")
 def _empty_value(model: type[models.Model], name: str) -> Any:
     """Return what a column holds when a cell is empty."""
     column = model._meta.get_field(name.removesuffix("_id"))
-    if column.null:  # type: ignore[union-attr]
+    if column.null:
         return None
     if isinstance(column, models.CharField | models.TextField):
         return column.get_default() if column.has_default() else ""

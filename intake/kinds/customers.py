@@ -185,7 +185,7 @@ class Accounts(Kind):
         insert_rows(
             AccountExternalId,
             [
-                AccountExternalId(account=account, source=run.source, external_id=key)
+                AccountExternalId(account=account, source=run.source, external_id=str(key))
                 for key, account in stored.by_key.items()
                 if id(account) in new
             ],
@@ -239,7 +239,7 @@ class Accounts(Kind):
             run.touched.add(account.pk)
             old = before.get(account.pk, ("", "", None, None))
             changed = {
-                kind: value
+                str(kind): value
                 for kind, value, was in (
                     (AccountTrait.Kind.SEGMENT, account.segment, old[0]),
                     (AccountTrait.Kind.LIFECYCLE_STAGE, account.lifecycle_stage, old[1]),

@@ -268,7 +268,7 @@ class Subscriptions(Kind):
         dated = [name for name in ("term_ends_on", "ends_on", "payment_due_on") if name in run.mapped]
 
         def wanted(row: Parsed) -> dict[str, Any]:
-            values = {name: row.values.get(name) for name in dated}
+            values: dict[str, Any] = {name: row.values.get(name) for name in dated}
             values["account_id"] = row.values["account_id"]
             values["starts_on"] = row.values["starts_on"]
             if row.values.get("kind"):

@@ -174,7 +174,7 @@ class Tickets(Kind):
             synonyms=("reassignments", "transfers"),
         ),
     )
-    check_ticket_source = staticmethod(check_ticket_source)  # type: ignore[assignment]
+    check_ticket_source = staticmethod(check_ticket_source)
 
     def apply(self, rows: list[Parsed], run: Run) -> None:
         check_order(
@@ -379,7 +379,7 @@ class TicketEvents(Kind):
             synonyms=("reassignments",),
         ),
     )
-    check_ticket_source = staticmethod(check_ticket_source)  # type: ignore[assignment]
+    check_ticket_source = staticmethod(check_ticket_source)
 
     def check_mapping(self, document: dict[str, Any]) -> list[tuple[str, str]]:
         if not {"kind", "status"} & set(document.get("fields", {})):

@@ -39,7 +39,9 @@ def import_file(
         code = int(stop.code or 0)
     line = next(row for row in out.getvalue().splitlines() if row.startswith("created "))
     words = line.split()
-    counts = Counts(**{name: int(number) for name, number in zip(words[::2], words[1::2], strict=True)})
+    counts = Counts()
+    for name, number in zip(words[::2], words[1::2], strict=True):
+        setattr(counts, name, int(number))
     return counts, code
 
 

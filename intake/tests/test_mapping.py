@@ -144,16 +144,40 @@ def test_all_problems_of_a_row_are_named(tmp_path: Path) -> None:
         ({"fields": {"external_id": "i", "name": "n", "segmnt": "s"}}, "fields.segmnt", "segment"),
         ({"felds": {}}, "felds", "did you mean “fields”"),
         ({"kind": "contacts", "fields": {}}, "kind", "for contacts"),
-        ({"fields": {"external_id": {"column": "a", "constant": "b"}, "name": "n"}}, "fields.external_id", "Exactly one"),
+        (
+            {"fields": {"external_id": {"column": "a", "constant": "b"}, "name": "n"}},
+            "fields.external_id",
+            "Exactly one",
+        ),
         ({"fields": {"external_id": "i", "name": 5}}, "fields.name", "column's name"),
-        ({"fields": {"external_id": "i", "name": "n", "customer_from": {"column": "d", "date": "dd.mm"}}}, "fields.customer_from.date", "not a date format"),
-        ({"fields": {"external_id": "i", "name": "n"}, "time_zone": "Mars/Base"}, "time_zone", "not a time zone"),
-        ({"fields": {"external_id": "i", "name": "n"}, "file": {"encoding": "klingon"}}, "file.encoding", "Known"),
+        (
+            {"fields": {"external_id": "i", "name": "n", "customer_from": {"column": "d", "date": "dd.mm"}}},
+            "fields.customer_from.date",
+            "not a date format",
+        ),
+        (
+            {"fields": {"external_id": "i", "name": "n"}, "time_zone": "Mars/Base"},
+            "time_zone",
+            "not a time zone",
+        ),
+        (
+            {"fields": {"external_id": "i", "name": "n"}, "file": {"encoding": "klingon"}},
+            "file.encoding",
+            "Known",
+        ),
         ({"fields": {"external_id": "i", "name": "n"}, "create": ["planets"]}, "create.planets", "unknown"),
-        ({"fields": {"external_id": "i", "name": "n"}, "answers": []}, "answers", "Only an import of responses"),
-        ({"fields": {"external_id": "i", "name": "n"}, "skip_when": [{"column": "x"}]}, "skip_when[0]", "Exactly one"),
+        (
+            {"fields": {"external_id": "i", "name": "n"}, "answers": []},
+            "answers",
+            "Only an import of responses",
+        ),
+        (
+            {"fields": {"external_id": "i", "name": "n"}, "skip_when": [{"column": "x"}]},
+            "skip_when[0]",
+            "Exactly one",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_in_a_mapping_names_its_place(document: dict[str, Any], where: str, words: str) -> None:
     with pytest.raises(MappingError) as caught:
         load(document, KINDS["accounts"])
@@ -209,3 +233,10 @@ def test_a_guess_says_when_a_date_can_be_read_two_ways(tmp_path: Path) -> None:
 def test_the_examples_are_mappings_of_the_kind_they_are_named_for(path: Path) -> None:
     document = parse_json(path.read_text())
     assert load(document, KINDS[document["kind"]]).kind.slug == path.stem.split("-", 1)[1]
+
+
+def test_the_document_names_every_kind_with_its_fields() -> None:
+    document = (EXAMPLES.parents[1] / "docs" / "importing.md").read_text()
+    for kind in KINDS.values():
+        fields = ", ".join(f"**{one.name}**" if one.is_required else one.name for one in kind.fields)
+        assert f"| `{kind.slug}` | {fields} | {', '.join(kind.creates) or '–'} |" in document

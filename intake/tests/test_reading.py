@@ -14,9 +14,18 @@ from intake.reading import Reader, ReadingError, inspect
 from intake.tests.files import write
 
 SPECTRUM = [
-    "comma_in_quotes", "empty", "empty_crlf", "escaped_quotes", "json", "newlines", "newlines_crlf",
-    "quotes_and_newlines", "simple", "simple_crlf", "utf8",
-]  # fmt: skip
+    "comma_in_quotes",
+    "empty",
+    "empty_crlf",
+    "escaped_quotes",
+    "json",
+    "newlines",
+    "newlines_crlf",
+    "quotes_and_newlines",
+    "simple",
+    "simple_crlf",
+    "utf8",
+]
 
 
 def read(path: Path, **options: object) -> list[tuple[int, list[str], str]]:
