@@ -493,6 +493,11 @@ def rehearse(
     return counts, rejected
 
 
+def give_up(record: Import) -> None:
+    """Say that an import stopped for a reason of ours; admins find it among the dead work."""
+    _finish(record, State.FAILED, "An unexpected error stopped it; an admin can see which.")
+
+
 def cancel(record: Import) -> bool:
     """Stop an import after the batch it is in; what it has stored stays. True if it was not over yet."""
     return bool(

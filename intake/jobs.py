@@ -22,6 +22,10 @@ def run_import(work: Work) -> None:
         importing.run(record)
     except (ReadingError, MappingError, ImportRefusedError):
         return  # the import says so itself; trying again would not help
+    except Exception:
+        if work.attempts >= work.max_attempts:
+            importing.give_up(record)
+        raise
 
 
 @handles("intake.rehearse", lane="slow", time_limit=30 * 60, max_attempts=3, atomic=False)

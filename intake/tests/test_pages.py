@@ -16,7 +16,7 @@ from intake.mapping import parse_json
 from intake.models import Import
 from intake.tests.files import EXAMPLES, latest
 from team.models import User
-from team.work import run_due
+from team.work import Work, run_due
 
 pytestmark = pytest.mark.django_db
 
@@ -181,6 +181,29 @@ def test_an_import_that_failed_goes_on_when_asked(manager: Client) -> None:
     run_due()
     assert "The import stopped" in body(manager.get(f"/imports/{record.pk}/"))
     Import.objects.filter(pk=record.pk).update(file_sha256="")
+    manager.post(f"/imports/{record.pk}/start/")
+    run_due()
+    assert (latest().state, latest().created) == ("done", 2)
+
+
+def test_an_unexpected_error_is_said_once_the_worker_gives_up(
+    manager: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(manager)
+    record = latest()
+    importing.set_mapping(record, record.mapping)
+    importing.enqueue_run(record)
+    Work.objects.filter(kind="intake.run").update(max_attempts=1)
+
+    def break_down(ids: Any) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(importing, "mark_due", break_down)
+    run_due()
+    page = body(manager.get(f"/imports/{record.pk}/"))
+    assert "An unexpected error stopped it" in page
+    assert Account.objects.count() == 0  # the batch was undone
+    monkeypatch.undo()
     manager.post(f"/imports/{record.pk}/start/")
     run_due()
     assert (latest().state, latest().created) == ("done", 2)
