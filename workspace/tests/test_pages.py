@@ -18,8 +18,8 @@ from metrics.models import AccountHealth
 from metrics.tests.health_cast import NOON, TODAY, touch
 from playbooks.models import Task
 from playbooks.tests.cast import CANARY, World, hold, score
+from team.spreadsheets import safe_cell
 from tickets.models import Ticket
-from workspace.exports import safe_cell
 from workspace.models import SavedView
 
 HTMX = {"HX-Request": "true"}

@@ -23,7 +23,7 @@ from metrics.kpis import (
     read_question,
     rows,
 )
-from workspace.exports import safe_cell
+from team.spreadsheets import safe_cell
 from workspace.templatetags.show import digits
 
 # How numbers of a unit are rounded in the table; JSON and CSV have them exact.
