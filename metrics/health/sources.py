@@ -111,7 +111,8 @@ def _features(asked: Asked) -> str:
         FROM (
             SELECT DISTINCT lived.account_id, lived.feature
             FROM scope JOIN usage_usageday AS lived ON lived.account_id = scope.account_id
-            WHERE lived.day BETWEEN {asked.day(29)} AND {asked.day()} AND lived.events > 0
+            WHERE lived.day BETWEEN {asked.day(29)} AND {asked.day()}
+                AND (lived.events > 0 OR lived.users > 0)
         ) AS used
         JOIN scope ON scope.account_id = used.account_id
         JOIN plan_feature ON plan_feature.plan_id = scope.plan_id AND plan_feature.feature = used.feature

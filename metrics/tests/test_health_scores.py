@@ -31,6 +31,7 @@ from metrics.tests.health_cast import (
     use_features,
 )
 from team import work
+from usage.models import UsageDay
 
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
@@ -408,6 +409,14 @@ def test_a_note_is_no_contact_and_silence_counts_from_the_sale():
 def test_features_outside_the_plan_do_not_count():
     acme = make_acme()
     use_features(acme, "secret", "chat", back=29)
+    assert raw(acme, "adoption_breadth") == 100
+
+
+def test_a_day_reported_without_a_count_of_events_is_use_but_a_day_of_nobody_is_not():
+    acme = make_acme()  # 3 of 4 features
+    UsageDay.objects.create(account=acme, feature="chat", day=TODAY, events=0, users=0)
+    assert raw(acme, "adoption_breadth") == 75
+    UsageDay.objects.filter(feature="chat").update(users=4)
     assert raw(acme, "adoption_breadth") == 100
 
 
