@@ -13,7 +13,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import TruncMonth
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
@@ -33,6 +33,7 @@ from playbooks.forms import (
     TaskListForm,
 )
 from playbooks.models import Dismissal, Task
+from team.requests import StaffRequest
 
 PER_PAGE = 50
 SAID = {"done": "Done", "snooze": "Snoozed", "not-useful": "Noted, thank you"}
@@ -47,7 +48,7 @@ def today() -> date:
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
-def set_aside(request: HttpRequest, account_id: int, kind: str) -> HttpResponse:
+def set_aside(request: StaffRequest, account_id: int, kind: str) -> HttpResponse:
     """Ask how, then set a line of the reader's own queue aside."""
     account = get_object_or_404(Account.objects.visible_to(request.user), pk=account_id)
     day = today()
@@ -84,7 +85,7 @@ def set_aside(request: HttpRequest, account_id: int, kind: str) -> HttpResponse:
 
 @login_required
 @require_POST
-def bring_back(request: HttpRequest, pk: int) -> HttpResponse:
+def bring_back(request: StaffRequest, pk: int) -> HttpResponse:
     """Take a line out of what was set aside: it is in the queue again at once."""
     dismissal = get_object_or_404(Dismissal.objects.visible_to(request.user).select_related("account"), pk=pk)
     dismissal.delete()
@@ -102,7 +103,7 @@ def bring_back(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_safe
 @vary_on_headers("HX-Request")
-def task_list(request: HttpRequest) -> HttpResponse:
+def task_list(request: StaffRequest) -> HttpResponse:
     """Tasks of the accounts one sees: mine, overdue, everybody's, done."""
     form = TaskListForm(request.GET)
     asked = form.cleaned_data if form.is_valid() else {}
@@ -159,7 +160,7 @@ def by_urgency(tasks: Iterable[Task], day: date) -> list[tuple[str, list[Task]]]
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
-def task_new(request: HttpRequest, account_id: int | None = None) -> HttpResponse:
+def task_new(request: StaffRequest, account_id: int | None = None) -> HttpResponse:
     """Add a task, for the account in the address or one named in the form."""
     day = today()
     user = request.user
@@ -218,7 +219,7 @@ def fired_by(account: Account) -> dict[str, Any]:
 
 @login_required
 @require_POST
-def task_done(request: HttpRequest, pk: int) -> HttpResponse:
+def task_done(request: StaffRequest, pk: int) -> HttpResponse:
     task = get_object_or_404(Task.objects.editable_by(request.user), pk=pk)
     tasking.complete(task, at=timezone.now())
     return changed(
@@ -232,7 +233,7 @@ def task_done(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def task_reopen(request: HttpRequest, pk: int) -> HttpResponse:
+def task_reopen(request: StaffRequest, pk: int) -> HttpResponse:
     task = get_object_or_404(Task.objects.editable_by(request.user), pk=pk)
     tasking.reopen(task)
     return changed(
@@ -261,7 +262,7 @@ class RenewalMonth:
 @login_required
 @require_safe
 @vary_on_headers("HX-Request")
-def renewal_list(request: HttpRequest) -> HttpResponse:
+def renewal_list(request: StaffRequest) -> HttpResponse:
     """Contract terms that end, month by month: how much is due, how the accounts do, what came of it."""
     form = RenewalListForm(request.GET)
     asked = form.cleaned_data if form.is_valid() else {}

@@ -11,7 +11,7 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.db.models import Case, F, Prefetch, Value, When
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
@@ -25,6 +25,7 @@ from metrics.health.scorecards import cards_by_id
 from metrics.models import HealthScore
 from playbooks.answers import changed, is_htmx, safe_next
 from surveys.models import Feedback
+from team.requests import StaffRequest
 from workspace import story
 from workspace.forms import TimelineForm, TouchAskedForm, TouchForm
 
@@ -36,7 +37,7 @@ MOST_LEDGER = 24
 STATES = 250
 
 
-def account_of(request: HttpRequest, pk: int) -> Account:
+def account_of(request: StaffRequest, pk: int) -> Account:
     """Return an account of the reader's, with what its head shows; anybody else's is not there."""
     accounts = Account.objects.visible_to(request.user)
     return get_object_or_404(
@@ -46,7 +47,7 @@ def account_of(request: HttpRequest, pk: int) -> Account:
 
 @login_required
 @require_safe
-def account(request: HttpRequest, pk: int) -> HttpResponse:
+def account(request: StaffRequest, pk: int) -> HttpResponse:
     account = account_of(request, pk)
     now = timezone.now()
     day = day_of(now)
@@ -210,7 +211,8 @@ def outcomes_of(account: Account) -> list[dict[str, Any]]:
     for metric in OutcomeMetric.objects.filter(account=account).prefetch_related(
         Prefetch("values", queryset=latest, to_attr="readings")
     ):
-        now = metric.readings[0] if metric.readings else None
+        readings: list[OutcomeValue] = metric.readings  # type: ignore[attr-defined]
+        now = readings[0] if readings else None
         change = None
         if now is not None and metric.baseline:
             change = 100 * (now.value - metric.baseline) / abs(metric.baseline)
@@ -220,7 +222,7 @@ def outcomes_of(account: Account) -> list[dict[str, Any]]:
                 "now": now,
                 "change": change,
                 "better": "up" if metric.higher_is_better else "down",
-                "line": [reading.value for reading in reversed(metric.readings)],
+                "line": [reading.value for reading in reversed(readings)],
             }
         )
     return found
@@ -249,7 +251,7 @@ def timeline_context(entries: list[story.Entry], form: TimelineForm) -> dict[str
 @login_required
 @require_safe
 @vary_on_headers("HX-Request")
-def timeline(request: HttpRequest, pk: int) -> HttpResponse:
+def timeline(request: StaffRequest, pk: int) -> HttpResponse:
     """What happened, newest first; of one kind, or older than a moment, if asked."""
     account = account_of(request, pk)
     form = TimelineForm(request.GET)
@@ -313,7 +315,7 @@ READERS: list[tuple[Iterable[str], Callable[[Account, datetime | None], list[sto
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
-def touch_new(request: HttpRequest, pk: int) -> HttpResponse:
+def touch_new(request: StaffRequest, pk: int) -> HttpResponse:
     """Log a call, a meeting, a note: in a dialog, or on a page of its own without scripts."""
     account = get_object_or_404(Account.objects.editable_by(request.user), pk=pk)
     now = timezone.now()

@@ -125,9 +125,9 @@ class PortfolioFilter(AccountFilter):
             **offered_values(user),
         }
         for name, choices in lists.items():
-            self.form.fields[name].widget.choices = choices  # type: ignore[attr-defined]
+            self.form.fields[name].widget.choices = choices
             # The chips over the table read a field's choices to say a value in words.
-            self.form.fields[name].choices = choices  # type: ignore[attr-defined]
+            self.form.fields[name].choices = choices
 
     def filter_queryset(self, queryset: AccountQuerySet) -> AccountQuerySet:
         accounts: AccountQuerySet = super().filter_queryset(queryset)

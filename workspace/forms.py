@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from django import forms
+from django.http import QueryDict
 
 from accounts.fields import EARLIEST, LATEST
 from accounts.models import Account, AccountQuerySet, Contact, Touch
@@ -78,7 +79,7 @@ class SavedViewForm(forms.Form):
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
         same = SavedView.objects.visible_to(self.user).filter(page=SavedView.Page.PORTFOLIO, name=name)
-        if same.exclude(pk=self.view.pk if self.view else None).exists():
+        if (same.exclude(pk=self.view.pk) if self.view else same).exists():
             raise forms.ValidationError("You have a view of this name already.")
         return name
 
@@ -113,7 +114,7 @@ class BulkForm(forms.Form):
 
     def clean_accounts(self) -> Any:
         chosen = self.cleaned_data["accounts"]
-        if len(self.data.getlist("accounts")) > MOST_AT_ONCE:
+        if len(cast(QueryDict, self.data).getlist("accounts")) > MOST_AT_ONCE:
             raise forms.ValidationError(f"Choose {MOST_AT_ONCE} accounts at most.")
         return chosen
 

@@ -14,7 +14,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Page, Paginator
 from django.db.models import Case, CharField, Count, F, Max, OuterRef, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce, NullIf
-from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
+from django.http import HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -29,6 +29,7 @@ from metrics.health.scorecards import cards_by_id
 from playbooks import tasking
 from playbooks.answers import changed, is_htmx
 from team.models import User
+from team.requests import StaffRequest
 from workspace.exports import csv_response
 from workspace.filters import BANDS, PortfolioFilter
 from workspace.forms import BulkForm, SavedViewForm, errors_in_words
@@ -117,7 +118,7 @@ class CountedPaginator(Paginator[Account]):
         self._count = count
 
     @property
-    def count(self) -> int:  # type: ignore[override]
+    def count(self) -> int:
         return self._count
 
 
@@ -157,7 +158,7 @@ def totals_of(accounts: AccountQuerySet) -> Totals:
             without_rate=Count(Case(When(mrr__isnull=True, then=1))),
         )
     )
-    by_band = {row["health__band"] or "not_scored": [0, Decimal(0)] for row in found}
+    by_band: dict[str, list[Any]] = {row["health__band"] or "not_scored": [0, Decimal(0)] for row in found}
     for row in found:
         total = by_band[row["health__band"] or "not_scored"]
         total[0] += row["accounts"]
@@ -198,7 +199,7 @@ def rows_of(accounts: Sequence[Account], day: date) -> list[Row]:
     return rows
 
 
-def asked_for(request: HttpRequest, query: QueryDict | None = None) -> PortfolioFilter:
+def asked_for(request: StaffRequest, query: QueryDict | None = None) -> PortfolioFilter:
     """Return the filter for what the address says, over what this user sees."""
     return PortfolioFilter(
         request.GET if query is None else query,
@@ -218,7 +219,7 @@ def found_by(chosen: PortfolioFilter) -> AccountQuerySet:
 @login_required
 @require_safe
 @vary_on_headers("HX-Request")
-def portfolio(request: HttpRequest) -> HttpResponse:
+def portfolio(request: StaffRequest) -> HttpResponse:
     """The table; htmx asks for it alone."""
     day = day_of(timezone.now())
     chosen = asked_for(request)
@@ -299,7 +300,7 @@ EXPORT = [
 
 @login_required
 @require_safe
-def export(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+def export(request: StaffRequest) -> HttpResponse | StreamingHttpResponse:
     """The rows the filters find, all of them, as CSV."""
     day = day_of(timezone.now())
     chosen = asked_for(request)
@@ -319,7 +320,7 @@ def export(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
 
 @login_required
 @require_POST
-def save_view(request: HttpRequest) -> HttpResponse:
+def save_view(request: StaffRequest) -> HttpResponse:
     form = SavedViewForm(request.POST, user=request.user)
     if not form.is_valid():
         messages.error(request, errors_in_words(form))
@@ -335,7 +336,7 @@ def save_view(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_POST
-def rename_view(request: HttpRequest, pk: int) -> HttpResponse:
+def rename_view(request: StaffRequest, pk: int) -> HttpResponse:
     view = get_object_or_404(SavedView.objects.visible_to(request.user), pk=pk)
     form = SavedViewForm(request.POST, user=request.user, view=view)
     if form.is_valid():
@@ -348,7 +349,7 @@ def rename_view(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def delete_view(request: HttpRequest, pk: int) -> HttpResponse:
+def delete_view(request: StaffRequest, pk: int) -> HttpResponse:
     view = get_object_or_404(SavedView.objects.visible_to(request.user), pk=pk)
     view.delete()
     messages.success(request, f"The view “{view.name}” is gone; its accounts are not.")
@@ -360,7 +361,7 @@ def delete_view(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def bulk(request: HttpRequest) -> HttpResponse:
+def bulk(request: StaffRequest) -> HttpResponse:
     """Hand accounts over or add a task to each; both can be taken back."""
     day = day_of(timezone.now())
     chosen = asked_for(request, QueryDict(request.POST.get("query", "")[:2_000]))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.db.models import Case, Q, Value, When
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -16,6 +17,7 @@ from accounts.models import Account, Contact
 from metrics.kpis import KPIS
 from playbooks.answers import is_htmx
 from team.models import User
+from team.requests import StaffRequest
 from tickets.models import Ticket
 from workspace.forms import SearchForm
 
@@ -124,12 +126,12 @@ def _numbers(words: str) -> list[Hit]:
 @login_required
 @require_safe
 @vary_on_headers("HX-Request")
-def search(request: HttpRequest) -> HttpResponse:
+def search(request: StaffRequest) -> HttpResponse:
     """A page of results; the dialog asks for the results alone."""
     form = SearchForm(request.GET)
     words = form.cleaned_data["q"] if form.is_valid() else ""
     is_enough = len(words) >= SHORTEST
-    context = {"form": form, "q": words, "is_enough": is_enough, "groups": []}
+    context: dict[str, Any] = {"form": form, "q": words, "is_enough": is_enough, "groups": []}
     if is_enough:
         context["groups"] = find(request.user, words)
     template = "workspace/_search_results.html" if is_htmx(request) else "workspace/search.html"
@@ -138,7 +140,7 @@ def search(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_safe
-def account_names(request: HttpRequest) -> HttpResponse:
+def account_names(request: StaffRequest) -> HttpResponse:
     """Names of accounts as options, for the field that asks for one."""
     form = SearchForm({"q": request.GET.get("account", "")})
     words = form.cleaned_data["q"] if form.is_valid() else ""

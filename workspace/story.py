@@ -265,7 +265,7 @@ def read_features(account: Account, day: date) -> list[Feature]:
             last=Max(Case(When(events__gt=0, then="day"))),
         )
     )
-    found = {row["feature"]: row for row in rows}
+    found: dict[str, dict[str, Any]] = {row["feature"]: dict(row) for row in rows}
     planned = [str(name) for name in (account.plan.features if account.plan else []) if name]
     most = max((row["now"] for row in found.values()), default=0) or 1
     features = []

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
@@ -20,12 +20,13 @@ from accounts.models import Account
 from playbooks.answers import changed
 from playbooks.models import Task
 from team.models import User
+from team.requests import StaffRequest
 
 KEPT = 5
 _SESSION_KEY = "undo"
 
 
-def remember(request: HttpRequest, kind: str, data: Any) -> str:
+def remember(request: StaffRequest, kind: str, data: Any) -> str:
     """Keep what is needed to take an action back and return the address that does it."""
     key = secrets.token_urlsafe(9)
     kept = [*request.session.get(_SESSION_KEY, []), [key, kind, data]]
@@ -59,7 +60,7 @@ UNDO: dict[str, Callable[[User, Any], str]] = {"hand_over": _undo_hand_over, "ta
 
 @login_required
 @require_POST
-def undo(request: HttpRequest, key: str) -> HttpResponse:
+def undo(request: StaffRequest, key: str) -> HttpResponse:
     """Take back a bulk action of this session, once."""
     kept = request.session.get(_SESSION_KEY, [])
     found = next((entry for entry in kept if entry[0] == key), None)
