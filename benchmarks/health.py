@@ -3,7 +3,7 @@
 All three work out the same eight measures and write the same scores; a difference stops the run.
 Every measurement is rolled back, so each starts from the same rows. The hand-written statement
 knows the standard scorecard by heart: no versions, no bands in words, no reasons, no stale signals.
-On SQLite, where a statement writes one table, it writes the history only and we write both.
+On SQLite, where a statement writes one table, a second one copies the history to the accounts.
 """
 
 from __future__ import annotations
@@ -156,10 +156,11 @@ def _due(count: int, now: datetime) -> None:
 def _by_hand(card: Card, now: datetime) -> None:
     _forget()
     with connection.cursor() as cursor:
-        cursor.execute(_statement(card, now), [])
+        for statement in _statements(card, now):
+            cursor.execute(statement, [])
 
 
-def _statement(card: Card, now: datetime) -> str:
+def _statements(card: Card, now: datetime) -> list[str]:
     day = day_of(now)
     asked = Asked(as_of=day, is_today=True, scope=Scope(first=0, last=2**62))
     last, number = asked.last_second, asked.number
@@ -278,9 +279,13 @@ def _statement(card: Card, now: datetime) -> str:
                     THEN (2 * ({total}) + {used}) / (2 * ({used})) END AS score
             FROM pointed)"""
     if connection.vendor == "postgresql":
-        return f"{with_tables}, history AS ({history}) {copies}"
+        return [f"{with_tables}, history AS ({history}) {copies}"]
     insert, select = history.split("SELECT id", 1)
-    return f"{insert} {with_tables} SELECT id{select}"
+    copy = """INSERT INTO metrics_accounthealth
+            (account_id, version_id, computed_at, checked_at, score, band, coverage, points, raws, reason)
+        SELECT account_id, version_id, computed_at, computed_at, score, band, coverage, points, raws, ''
+        FROM metrics_healthscore"""
+    return [f"{insert} {with_tables} SELECT id{select}", copy]
 
 
 # --- The loop -------------------------------------------------------------------------
