@@ -166,7 +166,7 @@ class TicketEvent(models.Model):
     agent = models.CharField(max_length=150, blank=True)
     is_estimated = models.BooleanField(
         default=False,
-        help_text="The helpdesk does not say when; by this moment it had happened. No duration is taken from it.",
+        help_text="The helpdesk does not say when; it had happened by then. No duration is taken from it.",
     )
 
     objects = TicketEventQuerySet.as_manager()

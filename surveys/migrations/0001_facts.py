@@ -6,87 +6,278 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_facts'),
+        ("accounts", "0001_facts"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Survey',
+            name="Survey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=150, unique=True)),
-                ('is_anonymous', models.BooleanField(default=False, help_text='Counts in totals, never for one account.')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=150, unique=True)),
+                (
+                    "is_anonymous",
+                    models.BooleanField(default=False, help_text="Counts in totals, never for one account."),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Response',
+            name="Response",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source', models.CharField(blank=True, max_length=60)),
-                ('external_id', models.CharField(blank=True, max_length=200)),
-                ('state', models.CharField(choices=[('provisional', 'Clicked, not confirmed'), ('confirmed', 'Confirmed'), ('test', 'Test'), ('bot', 'Machine'), ('deleted', 'Deleted')], default='confirmed', max_length=11)),
-                ('language', models.CharField(blank=True, max_length=10)),
-                ('given_at', models.DateTimeField()),
-                ('recorded_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('attributes', models.JSONField(blank=True, default=dict, help_text='Further columns of an imported survey.')),
-                ('account', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='responses', to='accounts.account')),
-                ('contact', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='responses', to='accounts.contact')),
-                ('survey', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='responses', to='surveys.survey')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("source", models.CharField(blank=True, max_length=60)),
+                ("external_id", models.CharField(blank=True, max_length=200)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("provisional", "Clicked, not confirmed"),
+                            ("confirmed", "Confirmed"),
+                            ("test", "Test"),
+                            ("bot", "Machine"),
+                            ("deleted", "Deleted"),
+                        ],
+                        default="confirmed",
+                        max_length=11,
+                    ),
+                ),
+                ("language", models.CharField(blank=True, max_length=10)),
+                ("given_at", models.DateTimeField()),
+                ("recorded_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "attributes",
+                    models.JSONField(
+                        blank=True, default=dict, help_text="Further columns of an imported survey."
+                    ),
+                ),
+                (
+                    "account",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="responses",
+                        to="accounts.account",
+                    ),
+                ),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="responses",
+                        to="accounts.contact",
+                    ),
+                ),
+                (
+                    "survey",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="responses",
+                        to="surveys.survey",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-given_at', '-pk'],
+                "ordering": ["-given_at", "-pk"],
             },
         ),
         migrations.CreateModel(
-            name='Feedback',
+            name="Feedback",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source', models.CharField(blank=True, max_length=60)),
-                ('external_id', models.CharField(blank=True, max_length=200)),
-                ('channel', models.CharField(blank=True, help_text='Meeting, event, call …', max_length=40)),
-                ('area', models.CharField(blank=True, choices=[('product', 'Product'), ('service', 'Service'), ('company', 'Company')], max_length=7)),
-                ('sentiment', models.CharField(blank=True, choices=[('positive', 'Positive'), ('neutral', 'Neutral'), ('negative', 'Negative')], max_length=8)),
-                ('quote', models.TextField(max_length=20000)),
-                ('given_at', models.DateTimeField()),
-                ('recorded_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='feedback', to='accounts.account')),
-                ('contact', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='feedback', to='accounts.contact')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("source", models.CharField(blank=True, max_length=60)),
+                ("external_id", models.CharField(blank=True, max_length=200)),
+                ("channel", models.CharField(blank=True, help_text="Meeting, event, call …", max_length=40)),
+                (
+                    "area",
+                    models.CharField(
+                        blank=True,
+                        choices=[("product", "Product"), ("service", "Service"), ("company", "Company")],
+                        max_length=7,
+                    ),
+                ),
+                (
+                    "sentiment",
+                    models.CharField(
+                        blank=True,
+                        choices=[("positive", "Positive"), ("neutral", "Neutral"), ("negative", "Negative")],
+                        max_length=8,
+                    ),
+                ),
+                ("quote", models.TextField(max_length=20000)),
+                ("given_at", models.DateTimeField()),
+                ("recorded_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="feedback",
+                        to="accounts.account",
+                    ),
+                ),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="feedback",
+                        to="accounts.contact",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-given_at', '-pk'],
-                'indexes': [models.Index(fields=['account', '-given_at'], name='surveys_feedback_of_account')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('external_id', ''), _negated=True), fields=('source', 'external_id'), name='surveys_feedback_once_per_source')],
+                "ordering": ["-given_at", "-pk"],
+                "indexes": [
+                    models.Index(fields=["account", "-given_at"], name="surveys_feedback_of_account")
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("external_id", ""), _negated=True),
+                        fields=("source", "external_id"),
+                        name="surveys_feedback_once_per_source",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Answer',
+            name="Answer",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('nps', 'Likely to recommend'), ('csat', 'Satisfaction'), ('ces', 'Ease'), ('text', 'Comment'), ('choice', 'Choice')], max_length=6)),
-                ('question', models.CharField(blank=True, help_text="Tells questions of one kind apart, such as 'overall'.", max_length=100)),
-                ('score', models.PositiveSmallIntegerField(blank=True, help_text='As the customer chose it.', null=True)),
-                ('scale_low', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('scale_high', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('positive_from', models.PositiveSmallIntegerField(blank=True, help_text='Lowest score that counts as satisfied.', null=True)),
-                ('text', models.TextField(blank=True, max_length=20000)),
-                ('response', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='answers', to='surveys.response')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("nps", "Likely to recommend"),
+                            ("csat", "Satisfaction"),
+                            ("ces", "Ease"),
+                            ("text", "Comment"),
+                            ("choice", "Choice"),
+                        ],
+                        max_length=6,
+                    ),
+                ),
+                (
+                    "question",
+                    models.CharField(
+                        blank=True,
+                        help_text="Tells questions of one kind apart, such as 'overall'.",
+                        max_length=100,
+                    ),
+                ),
+                (
+                    "score",
+                    models.PositiveSmallIntegerField(
+                        blank=True, help_text="As the customer chose it.", null=True
+                    ),
+                ),
+                ("scale_low", models.PositiveSmallIntegerField(blank=True, null=True)),
+                ("scale_high", models.PositiveSmallIntegerField(blank=True, null=True)),
+                (
+                    "positive_from",
+                    models.PositiveSmallIntegerField(
+                        blank=True, help_text="Lowest score that counts as satisfied.", null=True
+                    ),
+                ),
+                ("text", models.TextField(blank=True, max_length=20000)),
+                (
+                    "response",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="answers",
+                        to="surveys.response",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['response', 'pk'],
-                'indexes': [models.Index(fields=['kind', 'response', 'score'], name='surveys_answer_scores')],
-                'constraints': [models.UniqueConstraint(fields=('response', 'kind', 'question'), name='surveys_answer_one_a_question'), models.CheckConstraint(condition=models.Q(('score__isnull', True), models.Q(('scale_high__isnull', False), ('scale_low__isnull', False), ('score__gte', models.F('scale_low')), ('score__lte', models.F('scale_high'))), _connector='OR'), name='surveys_answer_score_on_its_scale'), models.CheckConstraint(condition=models.Q(models.Q(('kind', 'nps'), _negated=True), models.Q(('scale_high', 10), ('scale_low__in', [0, 1]), ('score__isnull', False)), _connector='OR'), name='surveys_answer_nps_0_to_10'), models.CheckConstraint(condition=models.Q(models.Q(('kind', 'ces'), _negated=True), models.Q(('scale_high', 7), ('scale_low', 1), ('score__isnull', False)), _connector='OR'), name='surveys_answer_ces_1_to_7'), models.CheckConstraint(condition=models.Q(models.Q(('kind', 'csat'), _negated=True), models.Q(('positive_from__isnull', False), ('score__isnull', False)), _connector='OR'), name='surveys_answer_csat_has_threshold'), models.CheckConstraint(condition=models.Q(('kind__in', ['nps', 'csat', 'ces', 'text', 'choice'])), name='surveys_answer_kind_known')],
+                "ordering": ["response", "pk"],
+                "indexes": [models.Index(fields=["kind", "response", "score"], name="surveys_answer_scores")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("response", "kind", "question"), name="surveys_answer_one_a_question"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("score__isnull", True),
+                            models.Q(
+                                ("scale_high__isnull", False),
+                                ("scale_low__isnull", False),
+                                ("score__gte", models.F("scale_low")),
+                                ("score__lte", models.F("scale_high")),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="surveys_answer_score_on_its_scale",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind", "nps"), _negated=True),
+                            models.Q(("scale_high", 10), ("scale_low__in", [0, 1]), ("score__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="surveys_answer_nps_0_to_10",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind", "ces"), _negated=True),
+                            models.Q(("scale_high", 7), ("scale_low", 1), ("score__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="surveys_answer_ces_1_to_7",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind", "csat"), _negated=True),
+                            models.Q(("positive_from__isnull", False), ("score__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="surveys_answer_csat_has_threshold",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["nps", "csat", "ces", "text", "choice"])),
+                        name="surveys_answer_kind_known",
+                    ),
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='response',
-            constraint=models.UniqueConstraint(condition=models.Q(('external_id', ''), _negated=True), fields=('source', 'external_id'), name='surveys_response_once_per_source'),
+            model_name="response",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("external_id", ""), _negated=True),
+                fields=("source", "external_id"),
+                name="surveys_response_once_per_source",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='response',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['provisional', 'confirmed', 'test', 'bot', 'deleted'])), name='surveys_response_state_known'),
+            model_name="response",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["provisional", "confirmed", "test", "bot", "deleted"])),
+                name="surveys_response_state_known",
+            ),
         ),
     ]

@@ -4,15 +4,17 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('tickets', '0001_facts'),
+        ("tickets", "0001_facts"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='ticketevent',
-            name='is_estimated',
-            field=models.BooleanField(default=False, help_text='The helpdesk does not say when; by this moment it had happened. No duration is taken from it.'),
+            model_name="ticketevent",
+            name="is_estimated",
+            field=models.BooleanField(
+                default=False,
+                help_text="The helpdesk does not say when; it had happened by then. No duration is taken from it.",
+            ),
         ),
     ]
