@@ -9,90 +9,179 @@ import intake.models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0003_mrr_in_reporting_currency'),
+        ("accounts", "0003_mrr_in_reporting_currency"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Import',
+            name="Import",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=20)),
-                ('source', models.CharField(help_text='The system the file comes from; its ids are unique in it.', max_length=60)),
-                ('upload', models.FileField(blank=True, max_length=300, upload_to=intake.models.stored_name)),
-                ('local_path', models.CharField(blank=True, help_text='A file read where it lies, by `manage.py import`.', max_length=1000)),
-                ('file_name', models.CharField(max_length=255)),
-                ('file_sha256', models.CharField(blank=True, max_length=64)),
-                ('mapping', models.JSONField(default=dict)),
-                ('as_of', models.DateField(help_text='The day that relative dates of the mapping count from.')),
-                ('state', models.CharField(choices=[('uploaded', 'Waiting for its mapping'), ('queued', 'Waiting for a worker'), ('running', 'Running'), ('done', 'Done'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='uploaded', max_length=9)),
-                ('error', models.TextField(blank=True)),
-                ('cursor_line', models.PositiveIntegerField(default=0, help_text='Last line of the file that was dealt with.')),
-                ('bytes_read', models.BigIntegerField(default=0)),
-                ('bytes_total', models.BigIntegerField(default=0)),
-                ('created', models.PositiveIntegerField(default=0)),
-                ('updated', models.PositiveIntegerField(default=0)),
-                ('unchanged', models.PositiveIntegerField(default=0)),
-                ('rejected', models.PositiveIntegerField(default=0)),
-                ('skipped', models.PositiveIntegerField(default=0)),
-                ('repaired', models.PositiveIntegerField(default=0)),
-                ('details', models.JSONField(default=dict, help_text='What else was created, by kind of thing.')),
-                ('preview', models.JSONField(help_text='Counts of the last dry run.', null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='imports', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("kind", models.CharField(max_length=20)),
+                (
+                    "source",
+                    models.CharField(
+                        help_text="The system the file comes from; its ids are unique in it.", max_length=60
+                    ),
+                ),
+                ("upload", models.FileField(blank=True, max_length=300, upload_to=intake.models.stored_name)),
+                (
+                    "local_path",
+                    models.CharField(
+                        blank=True,
+                        help_text="A file read where it lies, by `manage.py import`.",
+                        max_length=1000,
+                    ),
+                ),
+                ("file_name", models.CharField(max_length=255)),
+                ("file_sha256", models.CharField(blank=True, max_length=64)),
+                ("mapping", models.JSONField(default=dict)),
+                (
+                    "as_of",
+                    models.DateField(help_text="The day that relative dates of the mapping count from."),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("uploaded", "Waiting for its mapping"),
+                            ("queued", "Waiting for a worker"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="uploaded",
+                        max_length=9,
+                    ),
+                ),
+                ("error", models.TextField(blank=True)),
+                (
+                    "cursor_line",
+                    models.PositiveIntegerField(
+                        default=0, help_text="Last line of the file that was dealt with."
+                    ),
+                ),
+                ("bytes_read", models.BigIntegerField(default=0)),
+                ("bytes_total", models.BigIntegerField(default=0)),
+                ("created", models.PositiveIntegerField(default=0)),
+                ("updated", models.PositiveIntegerField(default=0)),
+                ("unchanged", models.PositiveIntegerField(default=0)),
+                ("rejected", models.PositiveIntegerField(default=0)),
+                ("skipped", models.PositiveIntegerField(default=0)),
+                ("repaired", models.PositiveIntegerField(default=0)),
+                (
+                    "details",
+                    models.JSONField(default=dict, help_text="What else was created, by kind of thing."),
+                ),
+                ("preview", models.JSONField(help_text="Counts of the last dry run.", null=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="imports",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at', '-pk'],
+                "ordering": ["-created_at", "-pk"],
             },
         ),
         migrations.CreateModel(
-            name='ImportedAccount',
+            name="ImportedAccount",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.account')),
-                ('batch', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='imported_accounts', to='intake.import')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="accounts.account"
+                    ),
+                ),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="imported_accounts",
+                        to="intake.import",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='RowNote',
+            name="RowNote",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('rejected', 'Rejected'), ('repaired', 'Repaired')], max_length=8)),
-                ('line', models.PositiveIntegerField(help_text='Line of the file the row begins on.')),
-                ('field', models.CharField(blank=True, max_length=200)),
-                ('reason', models.TextField()),
-                ('cells', models.JSONField(default=list, help_text='The row as it stands in the file.')),
-                ('batch', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='notes', to='intake.import')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("rejected", "Rejected"), ("repaired", "Repaired")], max_length=8
+                    ),
+                ),
+                ("line", models.PositiveIntegerField(help_text="Line of the file the row begins on.")),
+                ("field", models.CharField(blank=True, max_length=200)),
+                ("reason", models.TextField()),
+                ("cells", models.JSONField(default=list, help_text="The row as it stands in the file.")),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="notes", to="intake.import"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['line', 'pk'],
+                "ordering": ["line", "pk"],
             },
         ),
         migrations.AddIndex(
-            model_name='import',
-            index=models.Index(fields=['-created_at', '-id'], name='intake_import_newest'),
+            model_name="import",
+            index=models.Index(fields=["-created_at", "-id"], name="intake_import_newest"),
         ),
         migrations.AddIndex(
-            model_name='import',
-            index=models.Index(fields=['file_sha256', 'kind'], name='intake_import_of_file'),
+            model_name="import",
+            index=models.Index(fields=["file_sha256", "kind"], name="intake_import_of_file"),
         ),
         migrations.AddConstraint(
-            model_name='import',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['uploaded', 'queued', 'running', 'done', 'failed', 'cancelled'])), name='intake_import_state_known'),
+            model_name="import",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("state__in", ["uploaded", "queued", "running", "done", "failed", "cancelled"])
+                ),
+                name="intake_import_state_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='importedaccount',
-            constraint=models.UniqueConstraint(fields=('batch', 'account'), name='intake_importedaccount_once'),
+            model_name="importedaccount",
+            constraint=models.UniqueConstraint(
+                fields=("batch", "account"), name="intake_importedaccount_once"
+            ),
         ),
         migrations.AddIndex(
-            model_name='rownote',
-            index=models.Index(fields=['batch', 'kind', 'line'], name='intake_rownote_of_import'),
+            model_name="rownote",
+            index=models.Index(fields=["batch", "kind", "line"], name="intake_rownote_of_import"),
         ),
     ]
