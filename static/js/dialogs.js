@@ -6,6 +6,11 @@ document.addEventListener("click", async (event) => {
 
   const opener = target.closest("[data-dialog]");
   if (opener) {
+    // A link that opens a dialog still leads to its page: in a new tab, and without scripts.
+    if (opener.matches("a[href]")) {
+      if (event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+    }
     opener.closest("[popover]:popover-open")?.hidePopover();
     const dialog = document.getElementById(opener.dataset.dialog);
     if (dialog && !dialog.open) dialog.showModal();
