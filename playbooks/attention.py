@@ -32,6 +32,7 @@ from team.models import User
 CHAMPION_LEFT_DAYS = 60
 DETRACTOR_DAYS = 30
 MONTH_DAYS = 30
+MOST_COUNTED = 200
 NEEDED_ROLES = [Contact.Role.CHAMPION, Contact.Role.SPONSOR]
 
 # What to do about the signal that costs a score most.
@@ -195,14 +196,22 @@ def in_need(user: Any, day: date, *, csm_id: int | None = None) -> AccountQueryS
     if csm_id is not None:
         accounts = accounts.filter(pk__in=held_by(csm_id, day))
     in_sight = day + timedelta(days=calculations.RENEWAL_IN_SIGHT_DAYS)
+    # Among everybody's accounts each set is made once; among those of a few people it is cheaper to
+    # look at each account than to go through everybody's contacts and answers.
+    among_all = csm_id is None and user.role in (User.Role.ADMIN, User.Role.VIEWER)
+
+    def among(rows: Any, path: str) -> Q:
+        return Q(pk__in=rows.values(path)) if among_all else Q(Exists(rows.filter(**{path: OuterRef("pk")})))
+
     return (
-        accounts.filter(
+        accounts.filter(health__isnull=False)
+        .filter(
             Q(health__band__in=["red", "yellow"])
             | Q(health__change_7d__lte=-calculations.NOTABLE_DROP)
-            | Q(renews_on__gte=day, renews_on__lte=in_sight, health__isnull=False)
-            | Q(pk__in=given_notice(day).values("account"), health__isnull=False)
-            | Q(pk__in=recently_left(day).values("account"), health__isnull=False)
-            | Q(pk__in=open_detractors(day).values("response__account"), health__isnull=False)
+            | Q(renews_on__gte=day, renews_on__lte=in_sight)
+            | among(given_notice(day), "account")
+            | among(recently_left(day), "account")
+            | among(open_detractors(day), "response__account")
         )
         .annotate(attention=priority_in_sql(day))
         .order_by(F("attention").desc(nulls_last=True), "pk")
@@ -247,10 +256,14 @@ def priority_in_sql(day: date) -> Any:
 
 @dataclass(frozen=True)
 class Queue:
-    """The lines to show, how many there are in all, and what its reader set aside."""
+    """The lines to show, how many there are in all, and what its reader set aside.
+
+    Beyond 200 nobody reads the number: `count` stops there and `is_more` says so.
+    """
 
     lines: list[Line]
     count: int
+    is_more: bool
     set_aside: list[Dismissal]
 
 
@@ -282,11 +295,13 @@ def queue(user: Any, day: date, *, limit: int, csm_id: int | None = None) -> Que
         if line.account.pk in known and line.reason_keys <= known[line.account.pk]
     }
     visible = [line for line in lines[: len(rows)] if line.account.pk not in hidden]
-    # Counting is only worth a query when there is more than was read.
-    count = len(visible) if is_all else accounts.order_by().count() - len(hidden)
+    # Counting is only worth a query when there is more than was read, and then only so far.
+    found = len(rows) if is_all else accounts.order_by()[: MOST_COUNTED + len(hidden) + 1].count()
+    count = len(visible) if is_all else found - len(hidden)
     return Queue(
         lines=visible[:limit],
-        count=count,
+        count=min(count, MOST_COUNTED),
+        is_more=count > MOST_COUNTED,
         set_aside=[dismissal for dismissal in dismissals if dismissal.account_id in hidden],
     )
 

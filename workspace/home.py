@@ -32,7 +32,7 @@ from team.models import User
 from workspace.forms import HomeForm
 
 FIRST_LINES = 10
-MOST_LINES = 200
+MOST_LINES = attention.MOST_COUNTED
 CALENDAR_WEEKS = 5
 MOST_MOVES = 6
 
@@ -48,6 +48,14 @@ class Range:
     @property
     def csm_id(self) -> int | None:
         return self.csm.pk if self.csm else None
+
+    @property
+    def is_everything(self) -> bool:
+        return self.csm is None and self.user.role in (User.Role.ADMIN, User.Role.VIEWER)
+
+    def of_accounts(self, rows: Any, path: str = "account") -> Any:
+        """Keep the rows of these accounts; for whoever sees all, there is nothing to look up."""
+        return rows if self.is_everything else rows.filter(**{f"{path}__in": self.accounts()})
 
     def accounts(self) -> Any:
         seen = Account.objects.visible_to(self.user)
@@ -291,7 +299,7 @@ def money_moves(chosen: Range, *, days: int) -> Sequence[Movement]:
     """Return the largest movements of revenue in the last days; corrections are left to the ledger."""
     period = Period.last_days(days, until=chosen.day)
     return list(
-        Movement.objects.filter(account__in=chosen.accounts(), is_reversal=False)
+        chosen.of_accounts(Movement.objects.filter(is_reversal=False))
         .effective_in(period)
         .exclude(delta=0)
         .select_related("account")
@@ -321,12 +329,8 @@ def weeks_ahead(chosen: Range) -> list[list[Day]]:
     last = monday + timedelta(days=7 * CALENDAR_WEEKS - 1)
     renewals: dict[date, list[Renewal]] = defaultdict(list)
     for renewal in (
-        Renewal.objects.filter(
-            account__in=chosen.accounts(),
-            due_on__gte=chosen.day,
-            due_on__lte=last,
-            outcome=Renewal.Outcome.OPEN,
-        )
+        chosen.of_accounts(Renewal.objects.all())
+        .filter(due_on__gte=chosen.day, due_on__lte=last, outcome=Renewal.Outcome.OPEN)
         .select_related("account")
         .order_by("due_on", "-due_value", "pk")[:MOST_LINES]
     ):
@@ -351,8 +355,8 @@ def answers_to_close(chosen: Range, most: int = 5) -> list[dict[str, Any]]:
     """Return the newest low answers that nobody has followed up, with what was said."""
     words = Answer.objects.filter(response=OuterRef("response"), kind=Answer.Kind.TEXT).exclude(text="")
     rows = (
-        attention.open_detractors(chosen.day)
-        .filter(response__account__in=chosen.accounts())
+        chosen.of_accounts(attention.open_detractors(chosen.day), "response__account")
+        .filter(response__account__isnull=False)
         .annotate(words=Subquery(words.values("text")[:1]))
         .select_related("response__account", "response__contact")
         .order_by("-response__given_at", "-pk")[:most]
