@@ -94,7 +94,7 @@ class Line:
 
     @property
     def health(self) -> Any:
-        return self.account.health  # type: ignore[attr-defined]
+        return self.account.health
 
     @property
     def used(self) -> int:
@@ -329,7 +329,7 @@ def lines_of(accounts: Sequence[Account], day: date) -> list[Line]:
     }
     week_ago = state_at(ids, day - timedelta(days=7))
     month_ago = state_at(ids, day - timedelta(days=MONTH_DAYS))
-    healths = [account.health for account in accounts]  # type: ignore[attr-defined]
+    healths: list[Any] = [account.health for account in accounts]
     cards = cards_by_id(
         state.version_id for state in [*healths, *week_ago.values(), *month_ago.values()] if state.version_id
     )
@@ -431,12 +431,13 @@ def _reasons(
                 "bad",
             )
         )
-    for who in left[:1]:
+    for gone in left[:1]:
+        assert gone.left_on is not None
         reasons.append(
             Reason(
-                f"left:{who.role}",
-                f"{who.get_role_display()} left",
-                f"{who.name}, {_days_ago((line.day - who.left_on).days)}; nobody has the role now",
+                f"left:{gone.role}",
+                f"{gone.get_role_display()} left",
+                f"{gone.name}, {_days_ago((line.day - gone.left_on).days)}; nobody has the role now",
                 "bad",
             )
         )

@@ -109,7 +109,9 @@ class NotUsefulForm(DoneForm):
         ("unimportant", "It doesn't matter for this account"),
         ("other", "Something else"),
     ]
-    why = forms.ChoiceField(choices=REASONS, label="Why?", widget=forms.RadioSelect(), initial="known")
+    why = forms.ChoiceField(
+        choices=REASONS, label="Why?", widget=forms.RadioSelect(attrs={"data-focus": ""}), initial="known"
+    )
     note = forms.CharField(max_length=400, required=False, label="Note")
     field_order = ["why", "note"]
 
@@ -129,7 +131,7 @@ class SnoozeForm(DoneForm):
     length = forms.ChoiceField(
         choices=[("1", "Until tomorrow"), ("7", "For a week"), ("date", "Until a day")],
         label="How long?",
-        widget=forms.RadioSelect(),
+        widget=forms.RadioSelect(attrs={"data-focus": ""}),
         initial="1",
     )
     day = forms.DateField(required=False, label="Day", widget=DateInput())

@@ -71,6 +71,7 @@ def range_of(request: HttpRequest) -> tuple[Range, HomeForm]:
     admins see all of theirs, or those of a CSM they choose.
     """
     user = request.user
+    assert isinstance(user, User)
     is_csm = user.role == User.Role.CSM
     form = HomeForm(request.GET, people=None if is_csm else people_to_ask(user))
     asked = form.cleaned_data if form.is_valid() else {}
@@ -287,7 +288,7 @@ def score_moves(chosen: Range, *, days: int) -> list[ScoreMove]:
             .select_related("account")
         )
         moves = [
-            ScoreMove(row.account, row.score, row.change)
+            ScoreMove(row.account, row.score, row.change)  # type: ignore[attr-defined]
             for row in [*scores.order_by("change")[:MOST_MOVES], *scores.order_by("-change")[:MOST_MOVES]]
         ]
         moves = list({move.account.pk: move for move in moves}.values())

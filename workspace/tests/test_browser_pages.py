@@ -86,9 +86,9 @@ def test_a_line_is_snoozed_by_two_keys_and_comes_back_by_undo(open_page: Opener,
     page.keyboard.press("j")
     expect(page.locator(".queue-line.is-current [data-row-link]")).to_be_focused()
     page.keyboard.press("s")
-    expect(page.get_by_role("radio", name="Until tomorrow")).to_be_visible()
+    expect(page.get_by_role("radio", name="Until tomorrow")).to_be_focused()
     assert violations(page) == []
-    page.get_by_role("button", name="Snooze", exact=True).click()
+    page.keyboard.press("Enter")
     expect(page.locator(".queue-line")).to_have_count(0)
     assert Dismissal.objects.get().kind == "snoozed"
     page.get_by_role("button", name="Undo").click()
