@@ -4,6 +4,9 @@ The ceiling: what an import left behind (facts, ledger, history, roll-ups) is re
 back with COPY, in one transaction, into the same tables with all their indexes and constraints; on
 SQLite, which has no COPY, with executemany. It reads no CSV, checks nothing, finds nothing that is
 there already and works nothing out. Foreign keys are checked when it commits, as in ours.
+
+The ratio is that of the processor's time, ours and the database's, which other users of the machine
+change least; the rates are those on the clock.
 """
 
 from __future__ import annotations
@@ -21,14 +24,16 @@ from django.apps import apps
 from django.db import connection, models, transaction
 
 from accounts.models import DueAccount
-from benchmarks.figures import Figure, Options, rate, share
+from benchmarks.figures import Figure, Options, duration, rate, share
 from benchmarks.files import FILES, write
+from benchmarks.processor import seconds_worked
 from intake.models import ImportedAccount
 
 ROWS, QUICK_ROWS = 100_000, 5_000
 PART = 10  # the small file, for memory, is a tenth of the large one
 LEAST_SHARE = 0.2
 FLAT_WITHIN_MB = 16.0
+SQLITE_CACHE_MB = 64.0  # of settings.py: a large file fills what a small one leaves empty
 FACTS = ("accounts", "usage")
 BOOKKEEPING = (DueAccount, ImportedAccount)  # says what is to be done, not what we know
 
@@ -48,6 +53,7 @@ def run(options: Options) -> Iterator[Figure]:
 class Imported:
     rows: int
     seconds: float
+    worked: float
     memory_mb: float
 
 
@@ -60,12 +66,15 @@ def _import(kind: str, rows: int, folder: Path, source: str) -> Imported:
 
 
 def _speed(kind: str, ours: Imported, bare: Bare) -> Figure:
-    part = bare.seconds / ours.seconds
+    part = bare.worked / ours.worked
     how = "COPY" if connection.vendor == "postgresql" else "executemany"
     return Figure(
         what=f"import {kind}, {ours.rows:,} rows",
-        measured=rate(ours.rows, ours.seconds),
-        ceiling=f"{rate(ours.rows, bare.seconds)}: {how}, {bare.rows / ours.rows:.1f} stored rows each",
+        measured=f"{rate(ours.rows, ours.seconds)}, processor {duration(ours.worked)}",
+        ceiling=(
+            f"{rate(ours.rows, bare.seconds)}, processor {duration(bare.worked)}: "
+            f"{how}, {bare.rows / ours.rows:.1f} stored rows each"
+        ),
         ratio=share(part),
         target=f"≥ {share(LEAST_SHARE)}",
         is_met=part >= LEAST_SHARE,
@@ -74,13 +83,16 @@ def _speed(kind: str, ours: Imported, bare: Bare) -> Figure:
 
 def _memory(kind: str, small: Imported, large: Imported) -> Figure:
     more = large.memory_mb - small.memory_mb
+    allowed, why = FLAT_WITHIN_MB, ""
+    if connection.vendor == "sqlite":
+        allowed, why = FLAT_WITHIN_MB + SQLITE_CACHE_MB, ", SQLite's cache included"
     return Figure(
         what=f"memory of import {kind}, {large.rows:,} rows",
         measured=f"{large.memory_mb:.0f} MB",
         ceiling=f"{small.memory_mb:.0f} MB: a file of {small.rows:,} rows",
         ratio=f"{more:+.0f} MB",
-        target=f"≤ +{FLAT_WITHIN_MB:.0f} MB",
-        is_met=more <= FLAT_WITHIN_MB,
+        target=f"≤ +{allowed:.0f} MB{why}",
+        is_met=more <= allowed,
     )
 
 
@@ -91,6 +103,7 @@ def _memory(kind: str, small: Imported, large: Imported) -> Figure:
 class Bare:
     rows: int
     seconds: float
+    worked: float
 
 
 def _tables() -> list[type[models.Model]]:
@@ -122,10 +135,10 @@ def _bare_load(before: dict[type[models.Model], int]) -> Bare:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE")
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), seconds_worked()
     with transaction.atomic(), connection.cursor() as cursor:
         rows = sum(_load(cursor, table, columns, data) for table, columns, data in kept)
-    return Bare(rows, time.perf_counter() - started)
+    return Bare(rows, time.perf_counter() - started, seconds_worked() - worked)
 
 
 def _read(cursor: Any, table: str, columns: list[str], after: int) -> Any:

@@ -1,6 +1,7 @@
 """One import in a process of its own, to see its memory: python -m benchmarks.one_import KIND FILE SOURCE
 
-Prints a line of JSON: rows, seconds, and the most memory it held beyond what it began with, in MB.
+Prints a line of JSON: rows, seconds, seconds of processor time, and the most memory it held beyond what
+it began with, in MB.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ def main() -> None:
     from django.db import connection
 
     from benchmarks.mappings import MAPPINGS
+    from benchmarks.processor import seconds_worked
     from intake import importing
 
     connection.ensure_connection()
@@ -56,7 +58,9 @@ def main() -> None:
     record = importing.prepare(
         kind=kind, file_name=path.name, document=MAPPINGS[kind], source=source, local_path=path
     )
+    worked = seconds_worked()
     counts = importing.run(record)
+    worked = seconds_worked() - worked
     watch.over.set()
     watch.join()
     if counts.created != counts.rows:
@@ -64,7 +68,8 @@ def main() -> None:
     assert record.started_at
     assert record.finished_at
     seconds = (record.finished_at - record.started_at).total_seconds()
-    print(json.dumps({"rows": counts.rows, "seconds": seconds, "memory_mb": watch.most - watch.before}))
+    memory = watch.most - watch.before
+    print(json.dumps({"rows": counts.rows, "seconds": seconds, "worked": worked, "memory_mb": memory}))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from benchmarks.figures import Figure, Options, duration, percentile, times
 from intake.demo.team import ADMIN, CSM
 from team.models import User
 
-VISITS, QUICK_VISITS = 40, 8
+VISITS, QUICK_VISITS = 20, 8
 SLOWEST_SECONDS = 0.1
 MOST_QUERIES = 20
 
@@ -35,7 +35,7 @@ class Page:
 
 
 def pages(user: User) -> list[Page]:
-    """Return the pages to open; of the account's, those of forty accounts the user looks after or sees."""
+    """Return the pages to open; of the account's, those of several accounts the user sees."""
     accounts = Account.objects.visible_to(user).filter(is_customer=True).order_by("-mrr")
     return [
         Page("home", ["/"]),
