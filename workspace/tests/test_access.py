@@ -48,6 +48,7 @@ ROUTES = {
     "team:status": page(ADMINS),
     "workspace:home": page(),
     "workspace:queue": page(),
+    "workspace:figures": page(),
     "workspace:portfolio": page(),
     "workspace:portfolio-export": page(),
     "workspace:portfolio-bulk": page(),
