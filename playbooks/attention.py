@@ -220,15 +220,17 @@ def in_need(user: Any, day: date, *, csm_id: int | None = None) -> AccountQueryS
 
 def priority_in_sql(day: date) -> Any:
     """`calculations.priority` as one expression; floats will do for an order."""
-    likelihood = Coalesce(
-        Least(
-            Greatest(
-                (Value(100.0) - Cast("health__score", FloatField())) / Value(100.0),
-                Value(float(calculations.LEAST_LIKELY)),
-            ),
+    points_missing = (Value(100.0) - Cast("health__score", FloatField())) / Value(100.0)
+    # Asked apart: of NULL and a bound, PostgreSQL takes the bound and SQLite takes NULL.
+    likelihood = Case(
+        When(
+            health__score__isnull=True,
+            then=Value(float(calculations.LIKELIHOOD_WITHOUT_SCORE)),
+        ),
+        default=Least(
+            Greatest(points_missing, Value(float(calculations.LEAST_LIKELY))),
             Value(float(calculations.MOST_LIKELY)),
         ),
-        Value(float(calculations.LIKELIHOOD_WITHOUT_SCORE)),
         output_field=FloatField(),
     )
     renewal = Case(
