@@ -4,50 +4,105 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='KpiSnapshot',
+            name="KpiSnapshot",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kpi', models.CharField(max_length=60)),
-                ('variant', models.CharField(blank=True, max_length=30)),
-                ('version', models.PositiveSmallIntegerField(help_text='Version of the definition that made it.')),
-                ('starts_on', models.DateField(help_text='First day of the period.')),
-                ('ends_on', models.DateField(help_text='Last day of the period.')),
-                ('group_by', models.CharField(blank=True, help_text='Empty for the total.', max_length=20)),
-                ('group', models.CharField(blank=True, max_length=200)),
-                ('value', models.DecimalField(decimal_places=10, max_digits=28, null=True)),
-                ('numerator', models.DecimalField(decimal_places=10, max_digits=28, null=True)),
-                ('denominator', models.DecimalField(decimal_places=10, max_digits=28, null=True)),
-                ('sample_size', models.BigIntegerField(null=True)),
-                ('reason', models.CharField(blank=True, help_text='Why there is no value.', max_length=40)),
-                ('computed_at', models.DateTimeField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("kpi", models.CharField(max_length=60)),
+                ("variant", models.CharField(blank=True, max_length=30)),
+                (
+                    "version",
+                    models.PositiveSmallIntegerField(help_text="Version of the definition that made it."),
+                ),
+                ("starts_on", models.DateField(help_text="First day of the period.")),
+                ("ends_on", models.DateField(help_text="Last day of the period.")),
+                ("group_by", models.CharField(blank=True, help_text="Empty for the total.", max_length=20)),
+                ("group", models.CharField(blank=True, max_length=200)),
+                ("value", models.DecimalField(decimal_places=10, max_digits=28, null=True)),
+                ("numerator", models.DecimalField(decimal_places=10, max_digits=28, null=True)),
+                ("denominator", models.DecimalField(decimal_places=10, max_digits=28, null=True)),
+                ("sample_size", models.BigIntegerField(null=True)),
+                ("reason", models.CharField(blank=True, help_text="Why there is no value.", max_length=40)),
+                ("computed_at", models.DateTimeField()),
             ],
             options={
-                'verbose_name': 'KPI snapshot',
-                'ordering': ['kpi', 'variant', '-ends_on', 'starts_on', 'group_by', 'group'],
-                'indexes': [models.Index(fields=['ends_on', 'starts_on'], name='metrics_snapshot_of_period')],
-                'constraints': [models.UniqueConstraint(fields=('kpi', 'variant', 'group_by', 'group', 'ends_on', 'starts_on'), name='metrics_snapshot_one_a_figure'), models.CheckConstraint(condition=models.Q(('ends_on__gte', models.F('starts_on'))), name='metrics_snapshot_dates_in_order'), models.CheckConstraint(condition=models.Q(models.Q(('reason', ''), ('value__isnull', False)), models.Q(('value__isnull', True), models.Q(('reason', ''), _negated=True)), _connector='OR'), name='metrics_snapshot_value_or_reason')],
+                "verbose_name": "KPI snapshot",
+                "ordering": ["kpi", "variant", "-ends_on", "starts_on", "group_by", "group"],
+                "indexes": [models.Index(fields=["ends_on", "starts_on"], name="metrics_snapshot_of_period")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("kpi", "variant", "group_by", "group", "ends_on", "starts_on"),
+                        name="metrics_snapshot_one_a_figure",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("ends_on__gte", models.F("starts_on"))),
+                        name="metrics_snapshot_dates_in_order",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("reason", ""), ("value__isnull", False)),
+                            models.Q(("value__isnull", True), models.Q(("reason", ""), _negated=True)),
+                            _connector="OR",
+                        ),
+                        name="metrics_snapshot_value_or_reason",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Target',
+            name="Target",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kpi', models.CharField(max_length=60, unique=True)),
-                ('value', models.DecimalField(blank=True, decimal_places=6, max_digits=19, null=True)),
-                ('benchmark_low', models.DecimalField(blank=True, decimal_places=6, max_digits=19, null=True)),
-                ('benchmark_high', models.DecimalField(blank=True, decimal_places=6, max_digits=19, null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("kpi", models.CharField(max_length=60, unique=True)),
+                ("value", models.DecimalField(blank=True, decimal_places=6, max_digits=19, null=True)),
+                (
+                    "benchmark_low",
+                    models.DecimalField(blank=True, decimal_places=6, max_digits=19, null=True),
+                ),
+                (
+                    "benchmark_high",
+                    models.DecimalField(blank=True, decimal_places=6, max_digits=19, null=True),
+                ),
             ],
             options={
-                'ordering': ['kpi'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('value__isnull', True), models.Q(('value__lte', '1000000000000'), ('value__gte', '-1000000000000')), _connector='OR'), name='metrics_target_is_a_number'), models.CheckConstraint(condition=models.Q(models.Q(('benchmark_high__isnull', True), ('benchmark_low__isnull', True)), models.Q(('benchmark_high__gte', models.F('benchmark_low')), ('benchmark_high__isnull', False), ('benchmark_low__isnull', False)), _connector='OR'), name='metrics_target_range_in_order')],
+                "ordering": ["kpi"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("value__isnull", True),
+                            models.Q(("value__lte", "1000000000000"), ("value__gte", "-1000000000000")),
+                            _connector="OR",
+                        ),
+                        name="metrics_target_is_a_number",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("benchmark_high__isnull", True), ("benchmark_low__isnull", True)),
+                            models.Q(
+                                ("benchmark_high__gte", models.F("benchmark_low")),
+                                ("benchmark_high__isnull", False),
+                                ("benchmark_low__isnull", False),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="metrics_target_range_in_order",
+                    ),
+                ],
             },
         ),
     ]
