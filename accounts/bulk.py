@@ -16,7 +16,7 @@ def update_rows(rows: Sequence[models.Model], names: Iterable[str]) -> None:
     """Write the named fields of stored rows, one prepared statement for all of them.
 
     `QuerySet.bulk_update` builds a CASE for every row and field and takes several times
-    longer (benchmarks/README.md). Signals are not sent, `save()` is not called.
+    longer. Signals are not sent, `save()` is not called.
     """
     fields: list[Any] = [rows[0]._meta.get_field(name) for name in names] if rows else []
     if not fields:
@@ -27,8 +27,13 @@ def update_rows(rows: Sequence[models.Model], names: Iterable[str]) -> None:
     columns = ", ".join(f"{quote(field.column)} = %s" for field in fields)
     statement = f"UPDATE {quote(table)} SET {columns} WHERE {quote(key.column)} = %s"
 
+    prepared = [(field.attname, _preparer(field)) for field in fields]
+
     def values(row: models.Model) -> list[Any]:
-        found = [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]
+        found = [
+            getattr(row, name) if prepare is None else prepare(getattr(row, name))
+            for name, prepare in prepared
+        ]
         return [*found, row.pk]
 
     with connection.cursor() as cursor:
