@@ -209,7 +209,7 @@ def test_the_menu_of_a_phone_slides_in_and_closes(open_page: Opener):
     page = open_page("/design/", size=PHONE)
     expect(page.locator("#sidebar")).to_be_hidden()
     page.locator(".phone-bar").get_by_role("button", name="More").click()
-    expect(page.get_by_role("link", name="Imports")).to_be_visible()
+    expect(page.get_by_role("link", name="Renewals")).to_be_visible()
     assert violations(page) == []
     page.keyboard.press("Escape")
     expect(page.locator("#sidebar")).to_be_hidden()
