@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Count
 from django.db.models.functions import TruncDate
 from django.utils.timezone import get_default_timezone
@@ -55,11 +55,12 @@ def window_mask(*, until: date, mask_until: date, days: int) -> tuple[int, int]:
     return -ahead, (1 << days) - 1
 
 
+@transaction.atomic
 def record_events(events: Sequence[Event]) -> Recorded:
     """Store events that are not there yet and bring the roll-ups of their days up to date.
 
     Unsaved `Event` rows with account and end user ids filled in; of two with one message id the
-    first counts. Call inside a transaction: events and roll-ups are stored together or not at all.
+    first counts. Events and roll-ups are stored together or not at all.
     """
     by_source: dict[str, dict[str, Event]] = defaultdict(dict)
     for event in events:
@@ -93,6 +94,7 @@ def record_events(events: Sequence[Event]) -> Recorded:
     )
 
 
+@transaction.atomic
 def record_activity(
     active: dict[tuple[int, int], set[date]],
     *,
