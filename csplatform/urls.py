@@ -7,8 +7,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("auth/", include("allauth.urls")),
     path("", include("team.urls")),
-    path("", include("accounts.urls")),
-    path("", include("metrics.urls")),
     path("", include("playbooks.urls")),
     path("", include("intake.urls")),
     path("", include("workspace.urls")),

@@ -116,7 +116,7 @@ class ScoredState(models.Model):
     """What a score consists of; `metrics.health.reasons` takes the two texts apart.
 
     One text for all measures, in the version's order, costs half of what a JSON object costs
-    and reads the same on both databases (benchmarks/README.md).
+    and reads the same on both databases.
     """
 
     score = PointsField(null=True)
