@@ -39,6 +39,7 @@ from metrics.kpis import (
     series,
     step_labels,
 )
+from metrics.kpis.documents import UNITS
 from metrics.models import KpiSnapshot, Target
 from playbooks.forms import DateInput
 from team.models import User
@@ -51,7 +52,6 @@ MONTHS_SHOWN = 12
 # What identifies a row inside the database says nothing to a reader.
 HIDDEN_COLUMNS = {"id", "answer", "line", "subscription", "for_account"}
 DIRECTIONS = {"up": "up", "down": "down", "neutral": "neither"}
-UNITS = {"percent": "per cent", "points": "points", "count": "a count", "ratio": "a ratio"}
 
 
 def in_words(period: Period) -> str:
@@ -182,8 +182,8 @@ def _nothing_stored(kpi: Kpi, starts_on: date, ends_on: date) -> KpiSnapshot:
         kpi=kpi.slug,
         starts_on=starts_on,
         ends_on=ends_on,
-        value=None if variant.denominator else Decimal(0),
-        reason=variant.reason if variant.denominator else "",
+        value=None if variant.reason else Decimal(0),
+        reason=variant.reason,
         unit=kpi.unit_of(variant),
     )
 
@@ -240,7 +240,13 @@ class NumberForm(forms.Form):
         super().__init__(data)
         fields: dict[str, Any] = self.fields
         fields["variant"].choices = [(each.slug, each.label) for each in kpi.variants]
-        fields["group_by"].choices = [("", "No groups"), *((name, _words(name)) for name in kpi.groups)]
+        fields["group_by"].choices = [
+            ("", "No groups"),
+            *((name, _group_words(kpi, name)) for name in kpi.groups),
+        ]
+        for grouping in kpi.own_groups:
+            # Free text: the page's own links fill it in, and an unknown one counts nothing.
+            fields[grouping.slug] = forms.CharField(label=grouping.label, required=False, max_length=200)
         fields["csm"].queryset = User.objects.filter(assignments__isnull=False).distinct()
         accounts = Account.objects.visible_to(user).order_by()
         for name in ("segment", "lifecycle_stage"):
@@ -258,6 +264,11 @@ def _words(name: str) -> str:
         return "Exchange rates"
     words = [word.upper() if word in ("csm", "mrr") else word for word in name.split("_")]
     return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
+
+
+def _group_words(kpi: Kpi, name: str) -> str:
+    grouping = kpi.grouping(name)
+    return grouping.label if grouping else _words(name)
 
 
 def _texts(form: NumberForm) -> dict[str, str]:
@@ -307,7 +318,12 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
     """One KPI: its number, definition, course, groups, and the rows that were counted."""
     form, question = _asked(request, slug)
     kpi = KPIS[slug]
-    context: dict[str, Any] = {"kpi": kpi, "form": form, "unit_words": UNITS.get(kpi.unit, "money")}
+    context: dict[str, Any] = {
+        "kpi": kpi,
+        "form": form,
+        "own_filters": [form[grouping.slug] for grouping in kpi.own_groups],
+        "unit_words": UNITS[kpi.unit],
+    }
     if question is None:
         context |= {"variant": kpi.default, "periods": _shortcuts(request, None)}
         return render(request, "workspace/kpi.html", context, status=400)
@@ -323,7 +339,7 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
         "periods": _shortcuts(request, question.period),
         "chart": _chart(question),
         "waterfall": _waterfall(answer) if kpi.slug == "mrr" else None,
-        "grouped_by": _words(question.group_by) if question.group_by else "",
+        "grouped_by": _group_words(kpi, question.group_by) if question.group_by else "",
         "groups": [_group_line(request, answer, group) for group in answer.groups],
         "part": part,
         "part_tabs": _part_tabs(request, answer, part),

@@ -23,7 +23,7 @@ from metrics.kpis.asking import (
 )
 from metrics.kpis.catalogue import KPIS
 from metrics.kpis.counting import Filters
-from metrics.kpis.definition import DIMENSIONS, STEPS, Kpi, KpiError, Variant
+from metrics.kpis.definition import DIMENSIONS, STEPS, Grouping, Kpi, KpiError, Variant
 from metrics.kpis.reading import month_so_far, read_question
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Figure",
     "Filters",
     "Group",
+    "Grouping",
     "Kpi",
     "KpiError",
     "Question",

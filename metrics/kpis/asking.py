@@ -110,7 +110,7 @@ class Answer:
     restated: bool = False
     target: Decimal | None = None
     benchmark: tuple[Decimal, Decimal] | None = None
-    # percent, points, count, ratio, or the code of the currency that amounts are in.
+    # percent, points, count, ratio, hours, days, months, or the code of the currency that amounts are in.
     unit: str
     computed_at: datetime
     data_as_of: datetime
@@ -178,18 +178,25 @@ def _figure(kpi: Kpi, variant: Variant, tally: Tally, period: Period, rates: Rat
     denominator = counts[variant.denominator] if variant.denominator else None
     sample = variant.sample or variant.denominator
     sample_size = int(every[sample]) if sample else None
-    value, reason = variant.value(every), ""
+    spread = tally.spread(variant.spread_part) if variant.spread_part else ()
+    value, reason = variant.value(every, spread=spread, period_days=period.days), ""
     if any(part.scale is not None and len(tally.scales(part)) > 1 for part in variant.parts):
         value, reason = None, "mixed_scales"
     elif value is None:
         reason = variant.reason
-    is_sampled = bool(variant.denominator) and sample_size is not None
+    interval = None
+    if value is not None and variant.interval:
+        interval = variant.interval(every)
+    elif value is not None and variant.interval_of_spread:
+        interval = variant.interval_of_spread(spread)
+    # A sum is never a sample; what can be missing was asked of somebody.
+    is_sampled = bool(variant.reason) and sample_size is not None
     return Figure(
         value=value,
         numerator=counts[variant.numerator],
         denominator=denominator,
         sample_size=sample_size,
-        interval=variant.interval(every) if variant.interval and value is not None else None,
+        interval=interval,
         is_small_sample=is_sampled and value is not None and cast(int, sample_size) < settings.SMALL_SAMPLE,
         reason=reason,
         counts=counts,
@@ -197,8 +204,10 @@ def _figure(kpi: Kpi, variant: Variant, tally: Tally, period: Period, rates: Rat
     )
 
 
-def _terms(question: Question, key: Any, *, group_by: str = "") -> Iterator[Term]:
+def _terms(question: Question, key: Any, *, group_by: str = "", only_grouped: bool = False) -> Iterator[Term]:
     for part in question.kpi.variant(question.variant).parts:
+        if only_grouped and group_by not in part.groups:
+            continue
         yield Term(key, part, question.scope, question.filters, question.user, group_by)
 
 
@@ -214,10 +223,11 @@ def ask_many(questions: Sequence[Question]) -> list[Answer]:
         if question.known_at and not question.kpi.has_known_at:
             continue
         group_by = "" if question.group_by in STEPS else question.group_by
-        if not group_by or not question.kpi.is_additive:
+        is_own = question.kpi.grouping(group_by) is not None
+        if not group_by or is_own or not question.kpi.is_additive:
             terms += _terms(question, (at, "total"))
         if group_by:
-            terms += _terms(question, (at, "groups"), group_by=group_by)
+            terms += _terms(question, (at, "groups"), group_by=group_by, only_grouped=is_own)
         if question.known_at:
             terms += _terms(replace(question, known_at=None), (at, "now"))
     tallies = count(terms)
@@ -241,6 +251,16 @@ def _added_up(tallies: Iterable[Tally]) -> Tally:
     return total
 
 
+def _counted_in_full(variant: Variant, grouping: str, total: Tally) -> Tally:
+    """Return what stands beside each group: the counts of the parts that lack this grouping."""
+    beside = Tally()
+    for part in variant.parts:
+        if grouping not in part.groups:
+            for name in part.amounts:
+                beside.amounts[name].update(total.amounts.get(name, {}))
+    return beside
+
+
 def _answer(
     question: Question,
     counted: Mapping[str, Mapping[str, Tally]],
@@ -261,14 +281,18 @@ def _answer(
             now.numerator,
             now.denominator,
         )
+    found = {key: tally for key, tally in counted["groups"].items() if tally.amounts}
+    if grouping := kpi.grouping(question.group_by):
+        labels = {(grouping.slug, key): label for key, label in grouping.labels.items()}
+        beside = _counted_in_full(variant, grouping.slug, total)
+        found = {key: _added_up([tally, beside]) for key, tally in found.items()}
     groups = [
         Group(
             key=key,
             label=labels.get((question.group_by, key), key) if key else NOBODY,
             figure=_figure(kpi, variant, tally, period, rates),
         )
-        for key, tally in counted["groups"].items()
-        if tally.amounts
+        for key, tally in found.items()
     ]
     groups.sort(key=lambda group: (not group.key, group.label.casefold(), group.key))
     if question.group_by in STEPS:

@@ -35,7 +35,7 @@ from django.utils import timezone
 
 from accounts.models import Account, Assignment, ExchangeRate
 from csplatform.periods import Period
-from metrics.kpis.definition import DIMENSIONS, Amount, Part, Scope
+from metrics.kpis.definition import DIMENSIONS, Amount, Part, Scope, Spread
 from team.models import User
 
 MICRO = 1_000_000
@@ -49,13 +49,18 @@ class MissingRateError(Exception):
 
 @dataclass(frozen=True)
 class Filters:
-    """Which facts count: None is "all", an empty text is "those without one"."""
+    """Which facts count: None is "all", an empty text is "those without one".
+
+    `own` are groups of the KPI's own groupings, as (grouping, key); parts without that grouping
+    count in full.
+    """
 
     csm: int | None = None
     segment: str | None = None
     plan: str | None = None
     lifecycle_stage: str | None = None
     account: int | None = None
+    own: tuple[tuple[str, str], ...] = ()
 
     def by_dimension(self) -> dict[str, str]:
         """Return {dimension: group key} for those that are set."""
@@ -64,7 +69,7 @@ class Filters:
 
     @property
     def are_set(self) -> bool:
-        return self.account is not None or bool(self.by_dimension())
+        return self.account is not None or bool(self.by_dimension()) or bool(self.own)
 
 
 def day_of_moment(path: str) -> TruncDate:
@@ -129,20 +134,32 @@ def counted_facts(
         facts = facts.filter(**{part.account or "pk": filters.account})
     if part.anonymous and (not sees_everything(user) or filters.are_set):
         facts = facts.filter(**{part.anonymous: False})
-    for dimension in sorted({*by_dimension, group_by} - {""}):
-        facts = _with_dimension(facts, part, dimension, scope.period)
-    for dimension, key in by_dimension.items():
+    own = {name: key for name, key in filters.own if name in part.groups}
+    for dimension in sorted({*by_dimension, *own, group_by} - {""}):
+        if dimension in DIMENSIONS:
+            facts = _with_dimension(facts, part, dimension, scope.period)
+        else:
+            facts = facts.annotate(**{f"kpi_{dimension}": _own_group(part, dimension)})
+    for dimension, key in (by_dimension | own).items():
         facts = facts.filter(**{f"kpi_{dimension}": key})
     return facts
 
 
+def _own_group(part: Part, dimension: str) -> Combinable:
+    of = part.groups[dimension]
+    column = F(of) if isinstance(of, str) else of
+    return Coalesce(Cast(column, CharField()), Value(""), output_field=CharField())
+
+
 def _money_columns(part: Part) -> tuple[Combinable, Combinable]:
-    """Return the currency (or scale) of a row, and the month whose rate exchanges it; 0 for a boundary."""
+    """Return a row's currency, scale or value, and the month whose rate exchanges it; 0 for a boundary."""
     unit: Combinable = Value("")
     if part.currency:
         unit = F(part.currency)
     elif part.scale is not None:
         unit = part.scale
+    elif part.spread is not None:
+        unit = part.spread
     month: Combinable = Value(0)
     if part.currency and part.rate_on not in ("start", "end"):
         month = ExtractYear(part.rate_on) * Value(100) + ExtractMonth(part.rate_on)
@@ -283,6 +300,16 @@ class Tally:
         """Return the currencies of the money that was counted."""
         found = self.by_currency(parts).values()
         return {currency for amounts in found for currency, amount in amounts.items() if amount}
+
+    def spread(self, part: Part) -> Spread:
+        """Return the different values of the rows, lowest first, each with its counts."""
+        nothing = dict.fromkeys(part.amounts, Decimal(0))
+        found: dict[Decimal, dict[str, Decimal]] = defaultdict(nothing.copy)
+        for name in part.amounts:
+            for (value, _), amount in self.amounts.get(name, {}).items():
+                if value:
+                    found[Decimal(value)][name] += amount
+        return sorted(found.items())
 
     def scales(self, part: Part) -> set[str]:
         """Return the scales of what was counted."""

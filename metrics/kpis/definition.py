@@ -9,7 +9,7 @@ arguments of its `calculate`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -25,10 +25,14 @@ from csplatform.periods import Period
 from metrics.calculations import Interval, as_counted
 
 Counts = dict[str, Decimal]
+# How values are spread: each different value, lowest first, with what the rows of that value count for.
+Spread = Sequence[tuple[Decimal, Mapping[str, Decimal]]]
 Boundary = Literal["start", "end"]
 
 DIMENSIONS = ("csm", "segment", "plan", "lifecycle_stage")
 STEPS = ("day", "week", "month", "quarter", "year")
+# What `calculate` may ask for beside its counts.
+SPREAD, PERIOD_DAYS = "spread", "period_days"
 
 
 class KpiError(ValueError):
@@ -76,6 +80,16 @@ def quantity(of: Combinable | str) -> Amount:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Grouping:
+    """A way to group that only some KPIs have, such as by agent, by feature or by category."""
+
+    slug: str
+    label: str
+    # What a reader sees for a key; the key itself where this says nothing.
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Part:
     """Facts, and what each of them counts for.
 
@@ -83,6 +97,11 @@ class Part:
     `csm_on` says which day's CSM is credited: at the period's start, on its last day, or on
     a day of the row. `columns` are shown for each row and, with the account, say what one
     row is; rows that cancel each other out disappear.
+
+    `groups` says to which group of the KPI's own groupings a row belongs, as text. A part that
+    lacks a grouping counts in full beside each of its groups: all accounts beside each feature.
+    A part with a `spread` also keeps its rows apart by a whole number (seconds, days), so that
+    medians and survival can be worked out; rows without one are no part of the spread.
     """
 
     facts: Callable[[Scope], models.QuerySet[Any]]
@@ -97,6 +116,8 @@ class Part:
     # Tells apart amounts that must not be added up, such as scores on different scales.
     scale: Combinable | None = None
     columns: Mapping[str, str | Combinable] = field(default_factory=dict)
+    groups: Mapping[str, str | Combinable] = field(default_factory=dict)
+    spread: Combinable | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +131,7 @@ class Variant:
     denominator: str = ""
     calculate: Callable[..., Decimal | None] = as_counted
     interval: Callable[[Counts], Interval | None] | None = None
+    interval_of_spread: Callable[[Spread], Interval | None] | None = None
     # The count that says how many were asked or seen.
     sample: str = ""
     reason: str = ""
@@ -120,13 +142,14 @@ class Variant:
 
     @cached_property
     def arguments(self) -> tuple[str, ...]:
-        """Names of the counts that `calculate` takes."""
+        """Names of the counts that `calculate` takes; also `spread` and `period_days`."""
         return () if self.calculate is as_counted else tuple(inspect.signature(self.calculate).parameters)
 
-    def value(self, counts: Counts) -> Decimal | None:
+    def value(self, counts: Counts, *, spread: Spread = (), period_days: int = 0) -> Decimal | None:
         if self.calculate is as_counted:
             return as_counted(counted=counts[self.numerator])
-        return self.calculate(**{name: counts[name] for name in self.arguments})
+        known: Mapping[str, Any] = {**counts, SPREAD: spread, PERIOD_DAYS: period_days}
+        return self.calculate(**{name: known[name] for name in self.arguments})
 
     def says(self, heading: str) -> str:
         """Return what the docstring of `calculate` says under a heading such as "Formula"."""
@@ -153,6 +176,11 @@ class Variant:
     def part_of(self, count: str) -> Part:
         return next(part for part in self.parts if count in part.amounts)
 
+    @cached_property
+    def spread_part(self) -> Part | None:
+        """The part whose values are spread, if there is one."""
+        return next((part for part in self.parts if part.spread is not None), None)
+
     @property
     def count_names(self) -> list[str]:
         return [name for part in self.parts for name in part.amounts if not name.startswith("_")]
@@ -165,14 +193,15 @@ class Kpi:
     slug: str
     label: str
     theme: str
-    # percent, points, count, ratio; "money" goes out as the code of the reporting currency.
+    # percent, points, count, ratio, hours, days, months; "money" goes out as the reporting currency.
     unit: str
     higher_is_better: bool | None
     definition: str
     variants: tuple[Variant, ...]
     kind: Literal["flow", "level", "rate"]
     version: int = 1
-    groups: tuple[str, ...] = DIMENSIONS + STEPS
+    shared_groups: tuple[str, ...] = DIMENSIONS + STEPS
+    own_groups: tuple[Grouping, ...] = ()
     # False where a person or account can stand in two groups: those counts don't add up.
     is_additive: bool = True
     # False where facts keep no second clock: `known_at` is answered from the stored value.
@@ -184,6 +213,15 @@ class Kpi:
     derive: (
         Callable[[Counts, Mapping[str, Mapping[str, Decimal]], Callable[[str], Decimal]], Counts] | None
     ) = None
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """What it can be grouped by."""
+        return (*self.shared_groups, *(grouping.slug for grouping in self.own_groups))
+
+    def grouping(self, slug: str) -> Grouping | None:
+        """Return one of the KPI's own groupings, or None when the slug names none of them."""
+        return next((grouping for grouping in self.own_groups if grouping.slug == slug), None)
 
     @property
     def direction(self) -> str:

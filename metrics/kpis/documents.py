@@ -34,7 +34,16 @@ Rules that hold for all of them:
 """
 
 DIRECTIONS = {True: "higher is better", False: "lower is better", None: "neither way is better"}
-UNITS = {"money": "money", "percent": "per cent", "points": "points", "count": "a count", "ratio": "a ratio"}
+UNITS = {
+    "money": "money",
+    "percent": "per cent",
+    "points": "points",
+    "count": "a count",
+    "ratio": "a ratio",
+    "hours": "hours",
+    "days": "days",
+    "months": "months",
+}
 
 
 def page() -> str:
@@ -58,6 +67,8 @@ def _kpi(kpi: Kpi) -> Iterator[str]:
     if kpi.benchmark:
         low, high = kpi.benchmark
         yield f"Benchmark: {low} to {high}.\n"
+    if kpi.own_groups:
+        yield "Can also be grouped by " + ", ".join(f"`{group.slug}`" for group in kpi.own_groups) + ".\n"
     if not kpi.is_additive:
         yield "Groups need not add up to the total.\n"
     yield "| variant | formula | source | numerator ÷ denominator | counts beside it |"

@@ -28,7 +28,8 @@ def month_so_far(today: date) -> Period:
 
 def read_question(slug: str, given: Mapping[str, Any], *, user: Any, now: datetime | None = None) -> Question:
     """Return the question that texts ask: start, end, variant, group_by, known_at, csm, segment,
-    plan, lifecycle_stage and account; what is missing or empty is not asked for.
+    plan, lifecycle_stage, account and the KPI's own groupings; what is missing or empty is not
+    asked for.
 
     Without dates it is the month so far; with one, the month that begins or ends there.
     `known_at` may be a day, which means its end. A CSM is named by id or e-mail address.
@@ -52,6 +53,11 @@ def read_question(slug: str, given: Mapping[str, Any], *, user: Any, now: dateti
         plan=texts["plan"] or None,
         lifecycle_stage=texts["lifecycle_stage"] or None,
         account=_id("account", texts["account"]),
+        own=tuple(
+            (grouping.slug, key)
+            for grouping in question.kpi.own_groups
+            if (key := _text(grouping.slug, given.get(grouping.slug)))
+        ),
     )
     return replace(question, filters=filters)
 

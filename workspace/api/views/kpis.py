@@ -102,6 +102,11 @@ def fields_named() -> Iterator[None]:
         raise FieldError((error.field, "invalid", error.message)) from error
 
 
+def own_groups(slug: str) -> set[str]:
+    """Return the parameters that filter by the KPI's own groupings."""
+    return {grouping.slug for grouping in KPIS[slug].own_groups} if slug in KPIS else set()
+
+
 def described(kpi: Kpi, target: Decimal | None) -> dict[str, Any]:
     """Return what the catalogue says of a KPI."""
     low, high = kpi.benchmark or (None, None)
@@ -171,7 +176,7 @@ class KpiView(APIView):
     )
     def get(self, request: Request, slug: str) -> Response:
         """One number for a period, with its counts, its interval and its groups."""
-        refuse_unknown_parameters(request, QUESTION | {"group_by"})
+        refuse_unknown_parameters(request, QUESTION | own_groups(slug) | {"group_by"})
         with fields_named():
             return Response(ask(read_question(slug, request.query_params, user=request.user)).as_dict())
 
@@ -186,7 +191,7 @@ class KpiSeriesView(APIView):
     )
     def get(self, request: Request, slug: str) -> Response:
         """The number for each day, week, month … of the period."""
-        refuse_unknown_parameters(request, QUESTION | {"step"})
+        refuse_unknown_parameters(request, QUESTION | own_groups(slug) | {"step"})
         with fields_named():
             question = read_question(slug, request.query_params, user=request.user)
             step = cast(Step, request.query_params.get("step", "month"))
@@ -225,7 +230,7 @@ class KpiRowsView(APIView):
     )
     def get(self, request: Request, slug: str) -> Response:
         """The rows that were counted; their amounts add up to exactly the part."""
-        refuse_unknown_parameters(request, QUESTION | {"part", "limit", "cursor"})
+        refuse_unknown_parameters(request, QUESTION | own_groups(slug) | {"part", "limit", "cursor"})
         at = _whole(request, "cursor", 0, 0, 10**12)
         limit = _whole(request, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
         with fields_named():
