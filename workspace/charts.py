@@ -30,10 +30,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Mark:
-    """Something that happened at one category: an upright line with a few words."""
+    """Something that happened at one category: an upright line with a few words.
+
+    `text` is the whole of it, listed under the chart; without it the few words stand alone.
+    """
 
     category: str
     label: str
+    text: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +46,7 @@ class Chart:
 
     `unit` is one that the filter `as_unit` knows. `summary` is the sentence a reader gets instead of the
     picture: write what it shows, with the figures that matter. `target` draws a line, `benchmark` a band,
-    `marks` upright lines (on line charts).
+    `marks` upright lines (on line and stacked charts).
     For `waterfall` the one series holds the changes; `totals` names the categories that are levels instead
     (the opening and closing figure).
     """
@@ -71,6 +75,10 @@ class Chart:
                         f"Chart {self.key!r}: {series.name!r} has {len(part)} values "
                         f"for {len(self.categories)} categories."
                     )
+
+    @property
+    def explained_marks(self) -> list[Mark]:
+        return [mark for mark in self.marks if mark.text]
 
     @property
     def is_empty(self) -> bool:

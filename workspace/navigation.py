@@ -19,13 +19,13 @@ class Item:
     group: str = ""
     roles: frozenset[str] | None = None  # None: everybody
     on_phone_bar: bool = False
-    # A second path whose pages belong to this room: an account's page is part of the portfolio.
-    also: str = ""
+    # Further paths whose pages belong to this room: an account's page is part of the portfolio.
+    also: tuple[str, ...] = ()
 
     def is_current(self, path: str) -> bool:
         if self.path == "/":
             return path == "/"
-        return path.startswith(self.path) or bool(self.also and path.startswith(self.also))
+        return path.startswith((self.path, *self.also))
 
 
 ADMINS = frozenset({"admin"})
@@ -33,10 +33,10 @@ IMPORTERS = frozenset({"admin", "manager"})
 
 ITEMS = [
     Item(label="Home", path="/", icon="home", on_phone_bar=True),
-    Item(label="Portfolio", path="/portfolio/", icon="building", on_phone_bar=True, also="/accounts/"),
+    Item(label="Portfolio", path="/portfolio/", icon="building", on_phone_bar=True, also=("/accounts/",)),
     Item(label="Tasks", path="/tasks/", icon="checklist", on_phone_bar=True),
     Item(label="Renewals", path="/renewals/", icon="calendar-event"),
-    Item(label="Numbers", path="/kpis/", icon="chart-line", on_phone_bar=True),
+    Item(label="Numbers", path="/kpis/", icon="chart-line", on_phone_bar=True, also=("/annotations/",)),
     Item(label="Imports", path="/imports/", icon="database-import", group="Data", roles=IMPORTERS),
     Item(label="Admin", path="/admin/", icon="settings", group="Administration", roles=ADMINS),
     Item(label="Status", path="/status/", icon="activity", group="Administration", roles=ADMINS),

@@ -21,7 +21,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
 from accounts.models import Account, Plan
-from csplatform.periods import Period, Step, day_of, floor_to
+from csplatform.periods import Period, PeriodError, Step, day_of, floor_to
 from metrics.kpis import (
     KPIS,
     STEPS,
@@ -31,7 +31,6 @@ from metrics.kpis import (
     KpiError,
     Question,
     Rows,
-    ask,
     ask_many,
     month_so_far,
     read_question,
@@ -43,6 +42,7 @@ from metrics.kpis.documents import UNITS
 from metrics.models import KpiSnapshot, Target
 from playbooks.forms import DateInput
 from team.models import User
+from workspace.annotations import marks_over
 from workspace.charts import Chart, Series
 from workspace.exports import csv_response
 from workspace.templatetags.show import as_unit, day, day_short
@@ -327,7 +327,7 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
     if question is None:
         context |= {"variant": kpi.default, "periods": _shortcuts(request, None)}
         return render(request, "workspace/kpi.html", context, status=400)
-    answer = ask(question)
+    answer, *before = ask_many([question, *_before(question)])
     found, part, problem = _rows(request, question)
     context |= {
         "answer": answer,
@@ -335,7 +335,7 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
         "period_words": in_words(question.period),
         "better": DIRECTIONS[kpi.direction],
         "counts": [(name, _words(name), answer.figure.counts[name]) for name in answer.figure.counts],
-        "change": _change(question, answer),
+        "change": _change(answer, before[0]) if before else None,
         "periods": _shortcuts(request, question.period),
         "chart": _chart(question),
         "waterfall": _waterfall(answer) if kpi.slug == "mrr" else None,
@@ -441,11 +441,17 @@ def _step(name: str) -> Step:
     return name  # type: ignore[return-value]
 
 
-def _change(question: Question, answer: Answer) -> dict[str, Any] | None:
-    """Return how far the value is from the period before, of the same length or as many months."""
+def _before(question: Question) -> list[Question]:
+    """Return the question about the period before, of the same length or as many months, if there is one."""
     if question.known_at:
-        return None
-    before = ask(replace(question, period=question.period.previous(), group_by=""))
+        return []
+    try:
+        return [replace(question, period=question.period.previous(), group_by="")]
+    except PeriodError:  # the calendar begins in 1900
+        return []
+
+
+def _change(answer: Answer, before: Answer) -> dict[str, Any] | None:
     if answer.value is None or before.value is None or answer.unit != before.unit:
         return None
     return {"value": answer.value - before.value, "than": f"than {in_words(before.question.period)}"}
@@ -508,7 +514,7 @@ def _chart(question: Question) -> Chart | None:
     intervals = [answer.figure.interval for answer in answers]
     has_intervals = any(intervals)
     return Chart(
-        kind="line" if kpi.kind != "flow" else "bars",
+        kind="line" if kpi.kind != "flow" else "stacked",
         key=f"course-{kpi.slug}",
         summary=summary,
         categories=labels,
@@ -526,6 +532,7 @@ def _chart(question: Question) -> Chart | None:
         target_label="target",
         benchmark=answers[-1].benchmark,
         benchmark_label="benchmark",
+        marks=marks_over([answer.question.period for answer in answers], labels),
         category_label=step.capitalize(),
         size="large",
     )

@@ -1,4 +1,4 @@
-"""The way back from a bulk action, kept in the session of whoever did it.
+"""The way back from a bulk action or a deletion, kept in the session of whoever did it.
 
 Each kind of action names a function that takes it back; the function checks again what its
 user may do, since rights may have changed in the meantime.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -17,6 +18,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.assigning import HandOver, take_back
 from accounts.models import Account
+from metrics.models import Annotation, may_annotate
 from playbooks.answers import changed
 from playbooks.models import Task
 from team.models import User
@@ -55,17 +57,30 @@ def _undo_tasks(user: User, data: Any) -> str:
     return f"{number} tasks removed again."
 
 
-UNDO: dict[str, Callable[[User, Any], str]] = {"hand_over": _undo_hand_over, "tasks": _undo_tasks}
+def _undo_deleted_annotation(user: User, data: Any) -> str:
+    if not may_annotate(user):
+        return "Nothing could be taken back."
+    day = date.fromisoformat(data["day"])
+    Annotation.objects.create(day=day, text=data["text"], created_by_id=data["created_by"])
+    return f"Back: {data['text']}"
+
+
+UNDO: dict[str, Callable[[User, Any], str]] = {
+    "hand_over": _undo_hand_over,
+    "tasks": _undo_tasks,
+    "annotation": _undo_deleted_annotation,
+}
 
 
 @login_required
 @require_POST
 def undo(request: StaffRequest, key: str) -> HttpResponse:
-    """Take back a bulk action of this session, once."""
+    """Take back an action of this session, once."""
     kept = request.session.get(_SESSION_KEY, [])
     found = next((entry for entry in kept if entry[0] == key), None)
     if found is None or not request.user.may_write:
         raise Http404
     request.session[_SESSION_KEY] = [entry for entry in kept if entry[0] != key]
     text = UNDO[found[1]](request.user, found[2])
-    return changed(request, text, fallback=reverse("workspace:portfolio"), events={"portfolioChanged": {}})
+    events: dict[str, Any] = {"portfolioChanged": {}, "annotationsChanged": {}}
+    return changed(request, text, fallback=reverse("workspace:portfolio"), events=events)

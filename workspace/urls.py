@@ -1,6 +1,6 @@
 from django.urls import URLPattern, path
 
-from workspace import account, design, home, numbers, portfolio, search, undo
+from workspace import account, annotations, design, home, numbers, portfolio, search, undo
 
 app_name = "workspace"
 
@@ -20,6 +20,10 @@ urlpatterns: list[URLPattern] = [
     path("kpis/", numbers.catalogue, name="kpis"),
     path("kpis/<slug:slug>/", numbers.number, name="kpi"),
     path("kpis/<slug:slug>/export/", numbers.export, name="kpi-export"),
+    path("annotations/", annotations.annotation_list, name="annotations"),
+    path("annotations/new/", annotations.annotation_new, name="annotation-new"),
+    path("annotations/<int:pk>/edit/", annotations.annotation_edit, name="annotation-edit"),
+    path("annotations/<int:pk>/delete/", annotations.annotation_delete, name="annotation-delete"),
     path("search/", search.search, name="search"),
     path("search/names/", search.account_names, name="account-names"),
     path("undo/<str:key>/", undo.undo, name="undo"),

@@ -13,7 +13,7 @@ from django.utils import timezone
 from csplatform.periods import Period
 from metrics import snapshots
 from metrics.kpis.catalogue import KPIS
-from metrics.models import KpiSnapshot, Target
+from metrics.models import Annotation, KpiSnapshot, Target
 
 # More at once belongs to the night.
 MOST_PERIODS = 5
@@ -41,6 +41,20 @@ class TargetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = TargetForm
     list_display = ["kpi", "value", "benchmark_low", "benchmark_high"]
     search_fields = ["kpi"]
+
+
+@admin.register(Annotation)
+class AnnotationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["day", "text", "created_by", "created_at"]
+    list_select_related = ["created_by"]
+    search_fields = ["text"]
+    date_hierarchy = "day"
+    readonly_fields = ["created_by"]
+
+    def save_model(self, request: HttpRequest, obj: Annotation, form: Any, change: bool) -> None:
+        if not change:
+            obj.created_by = request.user  # type: ignore[assignment]
+        super().save_model(request, obj, form, change)
 
 
 @admin.register(KpiSnapshot)

@@ -1,14 +1,17 @@
 """What is worked out from the facts: KPI values kept over time, and health."""
 
+from metrics.models.annotations import Annotation, may_annotate
 from metrics.models.health import AccountHealth, Band, HealthScore, Scorecard, ScorecardVersion
 from metrics.models.kpis import KpiSnapshot, Target
 
 __all__ = [
     "AccountHealth",
+    "Annotation",
     "Band",
     "HealthScore",
     "KpiSnapshot",
     "Scorecard",
     "ScorecardVersion",
     "Target",
+    "may_annotate",
 ]

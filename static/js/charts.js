@@ -225,6 +225,12 @@ const KINDS = {
       cursor: series.links.length ? "pointer" : "default",
       ...(place === 0 ? marks(spec, colours) : {}),
     }));
+    if (spec.target || spec.benchmark) {
+      // The axis is the library's own unless a line or a band has to be kept in sight.
+      const sums = spec.categories.map((_, at) => spec.series.reduce((sum, series) => sum + (series.values[at] ?? 0), 0));
+      const marked = [spec.target?.value, ...(spec.benchmark?.range ?? [])].filter((value) => value !== undefined);
+      Object.assign(option.yAxis, axis(Math.min(0, ...sums, ...marked), Math.max(...sums, ...marked)));
+    }
     return option;
   },
 

@@ -14,6 +14,7 @@ from django.urls import URLResolver, get_resolver, reverse
 from accounts.models import Account, Assignment, Contact, Subscription, Touch
 from intake.models import Import
 from metrics.kpis import KPIS
+from metrics.models import Annotation
 from metrics.tests.health_cast import TODAY
 from playbooks.models import Dismissal, Task
 from playbooks.tests.cast import World
@@ -22,7 +23,8 @@ from team.models import User
 pytestmark = pytest.mark.django_db
 
 OTHERS = ("admin/", "auth/")  # Django's and allauth's own
-PUBLIC, STAFF, IMPORTERS, ADMINS = "public", "staff", "importers", "admins"
+PUBLIC, STAFF, MANAGERS, ADMINS = "public", "staff", "managers", "admins"
+IMPORTERS = MANAGERS
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,10 @@ ROUTES = {
     "workspace:kpis": page(),
     "workspace:kpi": page(slug="kpi"),
     "workspace:kpi-export": page(slug="kpi"),
+    "workspace:annotations": page(),
+    "workspace:annotation-new": page(MANAGERS),
+    "workspace:annotation-edit": page(MANAGERS, pk="annotation"),
+    "workspace:annotation-delete": page(MANAGERS, pk="annotation"),
     "workspace:search": page(),
     "workspace:account-names": page(),
     "workspace:undo": page(key="word"),
@@ -126,7 +132,9 @@ def things(world: World) -> dict[str, Any]:
     record = Import.objects.create(
         kind="accounts", source="crm", file_name="a.csv", as_of="2026-06-17", created_by=world.admin
     )
+    annotation = Annotation.objects.create(day=TODAY, text="Prices raised", created_by=world.manager)
     return {
+        "annotation": annotation.pk,
         "account": globex.pk,
         "task": task.pk,
         "dismissal": dismissal.pk,
@@ -198,13 +206,13 @@ def test_what_is_somebody_elses_is_not_there(things, world, method):
 def test_rooms_for_few_stay_closed_to_a_csm(things, world):
     client = signed_in(world.ada)
     for name, route in ROUTES.items():
-        if route.who in (IMPORTERS, ADMINS):
+        if route.who in (MANAGERS, ADMINS):
             assert client.get(address(name, things)).status_code in (403, 404, 405), name
 
 
 def test_a_viewer_changes_no_fact_whatever_they_post(things, world):
     def facts() -> list[Any]:
-        models = (Account, Assignment, Touch, Task, Contact, Subscription, Import)
+        models = (Account, Assignment, Touch, Task, Contact, Subscription, Import, Annotation)
         return [list(model.objects.order_by("pk").values()) for model in models]
 
     before = facts()

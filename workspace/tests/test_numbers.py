@@ -114,6 +114,10 @@ def test_bad_input_is_refused_with_words(query: dict[str, str], admin: Client) -
         assert response.status_code == 400
 
 
+def test_the_first_month_of_the_calendar_is_compared_with_none_before_it(admin: Client) -> None:
+    assert "than " not in page(admin, "customer_count", start="1900-01-01", last="1900-01-31")
+
+
 def test_an_unknown_part_or_kpi_breaks_nothing(admin: Client) -> None:
     assert "A part is one of" in page(admin, "nps", part="nonsense")
     assert admin.get("/kpis/nonsense/").status_code == 404
