@@ -334,11 +334,11 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
         "variant": answer.variant,
         "period_words": in_words(question.period),
         "better": DIRECTIONS[kpi.direction],
-        "counts": [(name, _words(name), answer.figure.counts[name]) for name in answer.figure.counts],
+        "counts": _counts(answer),
         "change": _change(answer, before[0]) if before else None,
         "periods": _shortcuts(request, question.period),
         "chart": _chart(question),
-        "waterfall": _waterfall(answer) if kpi.slug == "mrr" else None,
+        "waterfall": _waterfall(request, answer),
         "grouped_by": _group_words(kpi, question.group_by) if question.group_by else "",
         "groups": [_group_line(request, answer, group) for group in answer.groups],
         "part": part,
@@ -350,6 +350,23 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
         page = Paginator(found, ROWS_A_PAGE).get_page(request.GET.get("page"))
         context |= {"page": page, **_table(found, list(page.object_list))}
     return render(request, "workspace/kpi.html", context)
+
+
+def _counts(answer: Answer) -> list[tuple[str, str, Decimal, str]]:
+    """Return each count: its name, its words, the number and its unit."""
+    is_money = {
+        name: amount.kind == "money" for part in answer.variant.parts for name, amount in part.amounts.items()
+    }
+    return [
+        # What is worked out from the counts, such as exchange effects, is in the KPI's own unit.
+        (
+            name,
+            _words(name),
+            number,
+            answer.currency if is_money.get(name, answer.kpi.unit == "money") else "count",
+        )
+        for name, number in answer.figure.counts.items()
+    ]
 
 
 @login_required
@@ -389,12 +406,8 @@ def _part_tabs(request: HttpRequest, answer: Answer, part: str) -> list[dict[str
     asked = {"numerator": variant.numerator, "denominator": variant.denominator}.get(part, part)
     tabs = []
     for name in variant.count_names:
-        query = request.GET.copy()
-        query["part"] = name
-        query.pop("page", None)
-        tabs.append(
-            {"label": _words(name), "href": f"?{query.urlencode()}#rows", "is_current": name == asked}
-        )
+        href = _rows_address(request, answer, name)
+        tabs.append({"label": _words(name), "href": href, "is_current": name == asked})
     return tabs
 
 
@@ -538,32 +551,59 @@ def _chart(question: Question) -> Chart | None:
     )
 
 
-def _waterfall(answer: Answer) -> Chart | None:
+# What leads from one level to the other: the count, its words, and its sign.
+_STEPS_OF_REVENUE = (
+    ("new", "New", 1),
+    ("expansion", "Expansion", 1),
+    ("reactivation", "Reactivation", 1),
+    ("contraction", "Contraction", -1),
+    ("churned", "Churned", -1),
+    ("transferred", "Handed over", 1),
+    ("fx", "Exchange rates", 1),
+)
+_WATERFALLS = {"mrr": ("opening", "mrr"), "nrr": ("mrr_at_start", "mrr_at_end")}
+
+
+def _waterfall(request: HttpRequest, answer: Answer) -> Chart | None:
+    """Return what leads from the opening to the closing revenue; each bar opens its movements."""
     counts = answer.figure.counts
-    if not counts:
+    if answer.kpi.slug not in _WATERFALLS or not counts:
         return None
-    steps = [
-        ("Opening", counts["opening"]),
-        ("New", counts["new"]),
-        ("Expansion", counts["expansion"]),
-        ("Reactivation", counts["reactivation"]),
-        ("Contraction", -counts["contraction"]),
-        ("Churned", -counts["churned"]),
-        ("Handed over", counts["transferred"]),
-        ("Exchange rates", counts["fx"]),
-        ("Closing", counts["mrr"]),
+    opening, closing = _WATERFALLS[answer.kpi.slug]
+    steps = [(opening, "Opening", counts[opening])]
+    steps += [
+        (name, words, sign * counts[name])
+        for name, words, sign in _STEPS_OF_REVENUE
+        if counts.get(name, Decimal(0))
     ]
-    shown = [(name, amount) for name, amount in steps if amount or name in ("Opening", "Closing")]
+    steps.append((closing, "Closing", counts[closing]))
+    currency = answer.currency
     return Chart(
         kind="waterfall",
         key="waterfall",
         summary=(
-            f"From {as_unit(counts['opening'], answer.unit)} at the start "
-            f"to {as_unit(counts['mrr'], answer.unit)} at the end of {in_words(answer.question.period)}."
+            f"From {as_unit(counts[opening], currency)} at the start "
+            f"to {as_unit(counts[closing], currency)} at the end of {in_words(answer.question.period)}."
         ),
-        categories=[name for name, _ in shown],
-        series=[Series(name="MRR", values=[amount for _, amount in shown])],
-        unit=answer.unit,
+        categories=[words for _, words, _ in steps],
+        series=[
+            Series(
+                name="MRR",
+                values=[amount for _, _, amount in steps],
+                links=[_rows_address(request, answer, name) for name, _, _ in steps],
+            )
+        ],
+        unit=currency,
         totals=("Opening", "Closing"),
         category_label="Movement",
     )
+
+
+def _rows_address(request: HttpRequest, answer: Answer, count: str) -> str | None:
+    """Return where the rows of a count are shown, or None when no rows stand behind it."""
+    if count not in answer.variant.count_names:
+        return None
+    query = request.GET.copy()
+    query["part"] = count
+    query.pop("page", None)
+    return f"?{query.urlencode()}#rows"

@@ -112,6 +112,8 @@ class Answer:
     benchmark: tuple[Decimal, Decimal] | None = None
     # percent, points, count, ratio, hours, days, months, or the code of the currency that amounts are in.
     unit: str
+    # What its sums of money are in, also where the value itself is a rate.
+    currency: str
     computed_at: datetime
     data_as_of: datetime
 
@@ -310,6 +312,7 @@ def _answer(
         restated=restated,
         **_aims(kpi, targets),
         unit=kpi.unit_of(variant, rates.currency),
+        currency=rates.currency,
         computed_at=question.now,
         data_as_of=question.known_at or question.now,
     )
@@ -377,6 +380,7 @@ def _from_snapshot(question: Question, targets: Mapping[str, Target]) -> Answer:
         ],
         **_aims(kpi, targets),
         unit=totals[0].unit if totals else kpi.unit_of(variant),
+        currency=settings.REPORTING_CURRENCY,
         computed_at=question.now,
         data_as_of=totals[0].computed_at if totals else question.now,
     )

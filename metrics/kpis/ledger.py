@@ -33,7 +33,14 @@ from metrics.kpis.definition import Amount, Boundary, Part, Scope, money
 
 Kind = Movement.Kind
 ZERO = Value(0, output_field=IntegerField())
-COLUMNS = {"day": "effective_on", "kind": "kind", "detail": "sub_kind"}
+COLUMNS = {
+    "day": "effective_on",
+    "kind": "kind",
+    "detail": "sub_kind",
+    "plan": "subscription__plan__name",
+    "contract": "subscription__external_id",
+    "subscription": "subscription",
+}
 
 # Rows taken back only after the days they spoke of: the figure was another one once.
 CORRECTIONS: Mapping[str, Amount] = {"_corrections": Amount(F("kpi_correction"))}
@@ -149,6 +156,26 @@ def cohort_balance(name: str, at: Boundary) -> Part:
         csm_on="start",
         currency="currency",
         rate_on="start",
+    )
+
+
+def cohort_moves(amounts: Mapping[str, Amount]) -> Part:
+    """Return what moved the revenue of the customers at the start within the period.
+
+    At the start's exchange rates, so that start + gains − losses is what they pay at the end.
+    """
+
+    def facts(scope: Scope) -> QuerySet[Any]:
+        moves = Movement.objects.known_at(scope.known_at).effective_in(scope.period)
+        return moves.filter(account__in=accounts_that_are_customers(scope, "start"))
+
+    return Part(
+        facts=facts,
+        amounts=amounts,
+        csm_on="start",
+        currency="currency",
+        rate_on="start",
+        columns=COLUMNS,
     )
 
 

@@ -236,6 +236,17 @@ NET_NEW_MRR = Kpi(
 
 _LOST = ledger.lost(Kind.CONTRACTION, Kind.CHURN)
 
+_COHORT_MOVES = ledger.cohort_moves(
+    {
+        # Customers marked by hand may pay for the first time while they are customers.
+        "new": ledger.gained(Kind.NEW),
+        "expansion": ledger.gained(Kind.EXPANSION),
+        "reactivation": ledger.gained(Kind.REACTIVATION),
+        "contraction": ledger.lost(Kind.CONTRACTION),
+        "churned": ledger.lost(Kind.CHURN),
+    }
+)
+
 NRR = Kpi(
     slug="nrr",
     label="Net revenue retention",
@@ -245,7 +256,9 @@ NRR = Kpi(
     kind="rate",
     definition=(
         "What the customers at the start of the period pay at its end, compared with what they paid then. "
-        "Who joined later is out; exchange rates stand still. Usually asked of twelve months."
+        "Who joined later is out; exchange rates stand still. MRR at start + new + expansion + "
+        "reactivation − contraction − churned gives the MRR at end; new is what customers marked by hand "
+        "paid first. Usually asked of twelve months."
     ),
     variants=(
         Variant(
@@ -253,6 +266,7 @@ NRR = Kpi(
                 ledger.cohort_balance("mrr_at_end", "end"),
                 ledger.cohort_balance("mrr_at_start", "start"),
                 _AT_START_HEADS := ledger.customers("customers_at_start", "start"),
+                _COHORT_MOVES,
             ),
             numerator="mrr_at_end",
             denominator="mrr_at_start",

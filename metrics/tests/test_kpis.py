@@ -213,6 +213,19 @@ def test_the_waterfall_closes_in_every_group(group_by: str, company: Cast) -> No
     assert answer.figure.counts["fx"] == -20, "200 dollars at 0.9, then at 0.8"
 
 
+@pytest.mark.parametrize("group_by", ["", *DIMENSIONS])
+def test_what_moved_the_customers_at_start_explains_their_revenue_at_end(
+    group_by: str, company: Cast
+) -> None:
+    answer = ask(Question("nrr", FEBRUARY, group_by=group_by, now=NOW))
+    for figure in (answer.figure, *(group.figure for group in answer.groups)):
+        counts = figure.counts
+        gained = counts["new"] + counts["expansion"] + counts["reactivation"]
+        lost = counts["contraction"] + counts["churned"]
+        assert counts["mrr_at_start"] + gained - lost == counts["mrr_at_end"]
+    assert answer.figure.counts["churned"] == 300, "Initech alone: Hooli joined within the period"
+
+
 def test_retention_and_cohort_churn_make_a_hundred(company: Cast) -> None:
     for group_by in ("", *DIMENSIONS):
         kept = ask(Question("customer_retention_rate", FEBRUARY, group_by=group_by, now=NOW))

@@ -135,8 +135,10 @@ def test_the_export_holds_the_rows_and_no_formulas(admin: Client) -> None:
     subscribe(account, 10, february(3))
     response = admin.get(reverse("workspace:kpi-export", args=["new_mrr"]), IN_FEBRUARY)
     lines = b"".join(response).decode().splitlines()  # type: ignore[arg-type]
-    assert lines[0].endswith("account,account id,day,kind,detail,amount,amount in currency,currency")
-    assert f"'=cmd(),{account.pk},2026-02-03,new,,10,10,EUR" in [
+    assert lines[0].endswith(
+        "account,account id,day,kind,detail,plan,contract,amount,amount in currency,currency"
+    )
+    assert f"'=cmd(),{account.pk},2026-02-03,new,,,,10,10,EUR" in [
         line.replace("10.000000", "10") for line in lines
     ]
 
@@ -175,3 +177,18 @@ def test_a_month_in_which_nothing_of_a_csm_was_counted_is_0_and_not_the_month_be
     expansion = text.split(">Expansion MRR<")[1].split("</article>")[0]
     assert "Mar 2026" in expansion
     assert "€ 0<" in expansion
+
+
+def test_a_rates_rows_are_in_money_where_money_was_counted(admin: Client) -> None:
+    text = page(admin, "nrr", part="churned")
+    assert "Initech" in text
+    assert "€ 300.00" in text.replace("\xa0", " ")
+    assert "percent 300" not in text
+
+
+def test_each_bar_of_the_bridge_opens_the_movements_behind_it(admin: Client) -> None:
+    response = admin.get(reverse("workspace:kpi", args=["nrr"]), IN_FEBRUARY)
+    chart = response.context["waterfall"]
+    links = dict(zip(chart.categories, chart.series[0].links, strict=True))
+    opened = admin.get(f"{reverse('workspace:kpi', args=['nrr'])}{links['Churned']}".split("#")[0])
+    assert [line["account"]["name"] for line in opened.context["lines"]] == ["Initech"]
