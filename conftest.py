@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,15 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any], chromium_
     if os.geteuid() == 0:
         arguments.append("--no-sandbox")
     return {**browser_type_launch_args, "executable_path": chromium_path, "args": arguments}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """Let tests loop over KPIS in their parameters: while they are found there is no database yet."""
+    from metrics.kpis import KPIS  # models are not loaded when this file is
+
+    with KPIS.without_database():
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

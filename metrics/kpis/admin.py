@@ -20,7 +20,7 @@ MOST_PERIODS = 5
 
 
 class TargetForm(forms.ModelForm):  # type: ignore[type-arg]
-    kpi = forms.ChoiceField(label="KPI", choices=[(kpi.slug, kpi.label) for kpi in KPIS.values()])
+    kpi = forms.ChoiceField(label="KPI", choices=lambda: [(kpi.slug, kpi.label) for kpi in KPIS.values()])
 
     class Meta:
         model = Target

@@ -54,8 +54,12 @@ class Question:
     filters: Filters = field(default_factory=Filters)
     user: Any = None
     now: datetime = field(default_factory=timezone.now)
+    # Where it is at hand, as for a KPI that is only being written; else it is looked up, once.
+    definition: Kpi | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.definition is None or self.definition.slug != self.slug:
+            object.__setattr__(self, "definition", _known(self.slug))
         kpi = self.kpi
         kpi.variant(self.variant)
         if self.group_by and self.group_by not in kpi.groups:
@@ -66,14 +70,18 @@ class Question:
 
     @property
     def kpi(self) -> Kpi:
-        try:
-            return KPIS[self.slug]
-        except KeyError:
-            raise KpiError("kpi", f"There is no KPI {self.slug!r}.") from None
+        return cast(Kpi, self.definition)
 
     @property
     def scope(self) -> Scope:
         return Scope(self.period, self.now, self.known_at)
+
+
+def _known(slug: str) -> Kpi:
+    try:
+        return KPIS[slug]
+    except KeyError:
+        raise KpiError("kpi", f"There is no KPI {slug!r}.") from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from metrics.kpis import adoption, customers, revenue, support, voice
-from metrics.kpis.definition import Kpi
+from metrics.kpis.registry import Registry
 
-KPIS: dict[str, Kpi] = {
-    kpi.slug: kpi for kpi in (*customers.KPIS, *revenue.KPIS, *voice.KPIS, *support.KPIS, *adoption.KPIS)
-}
+KPIS = Registry((*customers.KPIS, *revenue.KPIS, *voice.KPIS, *support.KPIS, *adoption.KPIS))

@@ -1,4 +1,7 @@
-"""The page of definitions, printed from the code so that the two cannot differ."""
+"""The page of definitions, printed from the code so that the two cannot differ.
+
+KPIs that an installation defined itself are explained on their own pages.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ def page() -> str:
 
 def _lines() -> Iterator[str]:
     yield INTRODUCTION.format(dimensions=", ".join(f"`{name}`" for name in DIMENSIONS))
-    for theme, kpis in groupby(KPIS.values(), key=lambda kpi: kpi.theme):
+    for theme, kpis in groupby(KPIS.built_in.values(), key=lambda kpi: kpi.theme):
         yield f"## {theme}\n"
         for kpi in kpis:
             yield from _kpi(kpi)
