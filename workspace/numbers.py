@@ -32,6 +32,7 @@ from metrics.kpis import (
     Question,
     Rows,
     ask_many,
+    late_facts,
     month_so_far,
     read_question,
     rows,
@@ -48,6 +49,7 @@ from workspace.exports import csv_response
 from workspace.templatetags.show import as_unit, day, day_short
 
 ROWS_A_PAGE = 25
+LATE_FACTS_SHOWN = 20
 MONTHS_SHOWN = 12
 # What identifies a row inside the database says nothing to a reader.
 HIDDEN_COLUMNS = {"id", "answer", "line", "subscription", "for_account"}
@@ -341,6 +343,7 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
         "waterfall": _waterfall(request, answer),
         "grouped_by": _group_words(kpi, question.group_by) if question.group_by else "",
         "groups": [_group_line(request, answer, group) for group in answer.groups],
+        "late": _late(question, answer) if answer.restated else [],
         "part": part,
         "part_tabs": _part_tabs(request, answer, part),
         "rows_problem": problem,
@@ -350,6 +353,25 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
         page = Paginator(found, ROWS_A_PAGE).get_page(request.GET.get("page"))
         context |= {"page": page, **_table(found, list(page.object_list))}
     return render(request, "workspace/kpi.html", context)
+
+
+def _late(question: Question, answer: Answer) -> list[dict[str, Any]]:
+    """Return which facts, learned of later, make today's figure another one than was known then."""
+    if question.known_at is None:
+        return []
+    (now,) = ask_many([replace(question, known_at=None, group_by="")])
+    units = {name: unit for name, _, _, unit in _counts(now)}
+    return [
+        {
+            "words": _words(name),
+            "unit": units[name],
+            "then": answer.figure.counts.get(name),
+            "now": now.figure.counts.get(name),
+            "more": max(len(found) - LATE_FACTS_SHOWN, 0),
+            **_table(found, found[:LATE_FACTS_SHOWN]),
+        }
+        for name, found in late_facts(question, question.known_at).items()
+    ]
 
 
 def _counts(answer: Answer) -> list[tuple[str, str, Decimal, str]]:

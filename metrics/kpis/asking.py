@@ -448,8 +448,9 @@ class Rows(Sequence[dict[str, Any]]):
     amount before exchange with its `currency`. Rows that cancel each other out are left out.
     """
 
-    def __init__(self, question: Question, part_name: str) -> None:
+    def __init__(self, question: Question, part_name: str, *, recorded_after: datetime | None = None) -> None:
         self.question = question
+        self.recorded_after = recorded_after
         self.variant = question.kpi.variant(question.variant)
         names = {"numerator": self.variant.numerator, "denominator": self.variant.denominator}
         name = names.get(part_name, part_name)
@@ -465,7 +466,12 @@ class Rows(Sequence[dict[str, Any]]):
         self.name = name
         self.part: Part = self.variant.part_of(name)
         self.amount = self.part.amounts[name]
-        self.columns = list(self.part.columns)
+        self._columns = {**self.part.columns}
+        if recorded_after is not None:
+            if not self.part.recorded:
+                raise KpiError("part", "When these facts were recorded is not kept.")
+            self._columns |= {**self.part.details, "recorded": self.part.recorded}
+        self.columns = list(self._columns)
         self._suited: Rates | None = None
         self._count: int | None = None
 
@@ -482,6 +488,8 @@ class Rows(Sequence[dict[str, Any]]):
     def queryset(self) -> QuerySet[Any, Any]:
         part, question = self.part, self.question
         facts = counted_facts(part, question.scope, filters=question.filters, user=question.user)
+        if self.recorded_after is not None:
+            facts = facts.filter(**{f"{part.recorded}__gt": self.recorded_after})
         prefix = f"{part.account}__" if part.account else ""
         annotations: dict[str, Any] = {}
         if part.anonymous:
@@ -491,7 +499,7 @@ class Rows(Sequence[dict[str, Any]]):
         if part.currency and part.rate_on not in ("start", "end"):
             annotations["kpi_day"] = F(part.rate_on)
         columns = []
-        for at, column in enumerate(part.columns.values()):
+        for at, column in enumerate(self._columns.values()):
             columns.append(f"kpi_column_{at}")
             annotations[columns[-1]] = F(column) if isinstance(column, str) else column
         if self.amount.kind == "distinct":
@@ -556,9 +564,26 @@ class Rows(Sequence[dict[str, Any]]):
         return found
 
 
-def rows(question: Question, part: str = "numerator") -> Rows:
+def rows(question: Question, part: str = "numerator", *, recorded_after: datetime | None = None) -> Rows:
     """Return the rows counted for `part`: numerator, denominator or any count of the KPI.
 
-    Their amounts add up to exactly the count.
+    Their amounts add up to exactly the count. With `recorded_after` they are the facts we learned
+    of only after that moment: their amounts add up to what the count moved by since then. Raises
+    KpiError where the facts do not keep when they were recorded.
     """
-    return Rows(question, part)
+    return Rows(question, part, recorded_after=recorded_after)
+
+
+def late_facts(question: Question, since: datetime) -> dict[str, Rows]:
+    """Return, per count, the facts about these days that we learned of only after `since`.
+
+    Counts without any are left out, and those whose facts keep no moment of recording.
+    """
+    asked = replace(question, known_at=None)
+    variant = asked.kpi.variant(asked.variant)
+    found = {
+        name: Rows(asked, name, recorded_after=since)
+        for name in variant.count_names
+        if variant.part_of(name).recorded
+    }
+    return {name: late for name, late in found.items() if len(late)}

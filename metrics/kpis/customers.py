@@ -38,6 +38,7 @@ _MONTH_0 = Part(
     amounts={"month_0_churned": Amount(-F("customers"))},
     csm_on=F("effective_on"),
     columns=ledger.COLUMNS,
+    recorded="recorded_at",
 )
 
 

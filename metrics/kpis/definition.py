@@ -102,6 +102,8 @@ class Part:
     lacks a grouping counts in full beside each of its groups: all accounts beside each feature.
     A part with a `spread` also keeps its rows apart by a whole number (seconds, days), so that
     medians and survival can be worked out; rows without one are no part of the spread.
+    `recorded` is the path to the moment at which we learned of a fact, where it has one;
+    `details` are columns that tell single facts apart where a row of `columns` sums many.
     """
 
     facts: Callable[[Scope], models.QuerySet[Any]]
@@ -118,6 +120,8 @@ class Part:
     columns: Mapping[str, str | Combinable] = field(default_factory=dict)
     groups: Mapping[str, str | Combinable] = field(default_factory=dict)
     spread: Combinable | None = None
+    recorded: str = ""
+    details: Mapping[str, str | Combinable] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -101,6 +101,7 @@ def flow(kinds: Iterable[str], amounts: Mapping[str, Amount]) -> Part:
         currency="currency",
         rate_on="effective_on",
         columns=COLUMNS,
+        recorded="recorded_at",
     )
 
 
@@ -110,6 +111,8 @@ def customers(name: str, at: Boundary) -> Part:
         facts=lambda scope: _state(scope, at),
         amounts={name: Amount(F("customers")), **CORRECTIONS},
         csm_on=at,
+        recorded="recorded_at",
+        details=COLUMNS,
     )
 
 
@@ -121,6 +124,8 @@ def balance(name: str, at: Boundary) -> Part:
         csm_on=at,
         currency="currency",
         rate_on=at,
+        recorded="recorded_at",
+        details=COLUMNS,
     )
 
 
@@ -156,6 +161,8 @@ def cohort_balance(name: str, at: Boundary) -> Part:
         csm_on="start",
         currency="currency",
         rate_on="start",
+        recorded="recorded_at",
+        details=COLUMNS,
     )
 
 
@@ -176,6 +183,7 @@ def cohort_moves(amounts: Mapping[str, Amount]) -> Part:
         currency="currency",
         rate_on="start",
         columns=COLUMNS,
+        recorded="recorded_at",
     )
 
 

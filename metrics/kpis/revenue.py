@@ -411,6 +411,7 @@ INVOICED_REVENUE = Kpi(
                     csm_on=F("day"),
                     currency="currency",
                     rate_on="day",
+                    recorded="recorded_at",
                     columns={
                         "day": "day",
                         "description": "description",

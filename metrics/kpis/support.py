@@ -132,6 +132,7 @@ TICKETS_RECEIVED = Kpi(
                     amounts={"received": Amount(ONE)},
                     csm_on=day_of_moment("opened_at"),
                     columns=COLUMNS,
+                    recorded="recorded_at",
                 ),
             ),
             numerator="received",
@@ -236,6 +237,7 @@ TICKET_BACKLOG = Kpi(
                     amounts={"backlog": Amount(_STEPS)},
                     account="ticket__account",
                     columns=_EVENT_COLUMNS,
+                    recorded="recorded_at",
                 ),
                 Part(
                     facts=_events_until("starts_at"),
@@ -243,6 +245,7 @@ TICKET_BACKLOG = Kpi(
                     account="ticket__account",
                     csm_on="start",
                     columns=_EVENT_COLUMNS,
+                    recorded="recorded_at",
                 ),
                 Part(
                     facts=_events_within,
@@ -255,6 +258,7 @@ TICKET_BACKLOG = Kpi(
                     account="ticket__account",
                     csm_on=day_of_moment("happened_at"),
                     columns=_EVENT_COLUMNS,
+                    recorded="recorded_at",
                 ),
             ),
             numerator="backlog",

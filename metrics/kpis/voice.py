@@ -56,6 +56,7 @@ def _part(kind: str, amounts: Mapping[str, Amount], *, is_on_one_scale: bool = F
             "score": "score",
             "answer": "pk",
         },
+        recorded="response__recorded_at",
     )
 
 

@@ -11,7 +11,7 @@ from accounts import ledger
 from accounts.models import Charge, ExchangeRate, Subscription
 from accounts.tests.factories import change_terms, make_account, make_plan, make_user, subscribe
 from csplatform.periods import Period
-from metrics.kpis import Answer, Filters, Question, ask, rows
+from metrics.kpis import Answer, Filters, KpiError, Question, ask, late_facts, rows
 from metrics.kpis.reading import read_question
 from metrics.tests.cast import FEBRUARY, active, answer, february, hold, ticket
 from usage.models import EndUser
@@ -125,6 +125,32 @@ def test_d8_a_late_renewal_takes_the_churn_back_and_marks_it_restated() -> None:
     assert (now.value, now.figure.numerator, now.restated) == (0, 0, True)
     assert [row["day"] for row in rows(then.question)] == [date(2026, 4, 1)]
     assert list(rows(now.question)) == []
+
+
+def test_what_we_learned_later_adds_up_to_what_each_count_moved_by() -> None:
+    account = make_account()
+    subscribe(account, 100, date(2025, 4, 1), date(2026, 3, 31), recorded_at=at(4, 1, 2025))
+    subscribe(account, 120, date(2026, 4, 1), recorded_at=at(4, 20))
+    subscribe(make_account("Globex"), 50, date(2026, 3, 1), recorded_at=at(4, 21))
+    for slug in ("mrr", "customer_count", "customer_churn_rate"):
+        then, now = asked(slug, APRIL, known_at=at(4, 5)), asked(slug, APRIL)
+        late = late_facts(then.question, at(4, 5))
+        for name, found in late.items():
+            moved = now.figure.counts[name] - then.figure.counts[name]
+            assert sum(row["amount"] for row in found) == moved, (slug, name)
+        # Which accounts pay follows from the movements; accounts themselves are recorded earlier.
+        counts = now.figure.counts.items()
+        moved_names = {name for name, count in counts if count != then.figure.counts[name]}
+        assert moved_names - {"paying_customers"} <= late.keys()
+    churn = late_facts(Question("customer_churn_rate", APRIL), at(4, 5))["churned"]
+    assert [(row["day"], row["recorded"], row["amount"]) for row in churn] == [
+        (date(2026, 4, 1), at(4, 20), -1)
+    ]
+
+
+def test_facts_without_a_moment_of_recording_cannot_be_asked_for_what_came_later() -> None:
+    with pytest.raises(KpiError, match="is not kept"):
+        rows(Question("license_utilization", APRIL), recorded_after=at(4, 5))
 
 
 def test_what_nobody_corrected_is_not_restated() -> None:

@@ -130,6 +130,17 @@ def test_as_known_then_is_said_and_marked(admin: Client) -> None:
     assert "no figure of this period was stored" in page(admin, "daily_active_users", known_at="2026-02-12")
 
 
+def test_the_facts_that_came_late_are_listed(admin: Client) -> None:
+    response = admin.get(reverse("workspace:kpi", args=["nps"]), {**IN_FEBRUARY, "known_at": "2026-02-12"})
+    late = {found["words"]: found for found in response.context["late"]}
+    assert (
+        late["Answers"]["then"] + sum(line["amount"] for line in late["Answers"]["lines"])
+        == late["Answers"]["now"]
+    )
+    assert "What we learned later" in response.content.decode()
+    assert "What we learned later" not in page(admin, "nps")
+
+
 def test_the_export_holds_the_rows_and_no_formulas(admin: Client) -> None:
     account = make_account("=cmd()")
     subscribe(account, 10, february(3))
