@@ -25,6 +25,7 @@ from csplatform.periods import Period, PeriodError, Step, day_of, floor_to
 from metrics.kpis import (
     KPIS,
     STEPS,
+    Aims,
     Answer,
     Group,
     Kpi,
@@ -40,7 +41,7 @@ from metrics.kpis import (
     step_labels,
 )
 from metrics.kpis.documents import UNITS
-from metrics.models import KpiSnapshot, Target
+from metrics.models import KpiSnapshot
 from playbooks.forms import DateInput
 from team.models import User
 from workspace.annotations import marks_over
@@ -108,8 +109,7 @@ def catalogue(request: HttpRequest) -> HttpResponse:
     """All KPIs, as stored last night where that is kept for this reader, else worked out now."""
     now = timezone.now()
     months = _stored_months(request.user, day_of(now))
-    targets = dict(Target.objects.values_list("kpi", "value"))
-    cards = _stored_cards(months, targets) if months else _fresh_cards(request.user, targets, day_of(now))
+    cards = _stored_cards(months, request.user) if months else _fresh_cards(request.user, day_of(now))
     themes = [(theme, list(found)) for theme, found in groupby(cards, key=lambda card: card.kpi.theme)]
     stored_at = max((row.computed_at for found in months.values() for row in found.values()), default=None)
     return render(request, "workspace/kpis.html", {"themes": themes, "stored_at": stored_at, "now": now})
@@ -140,8 +140,8 @@ def _stored_months(user: Any, today: date) -> _Months:
     return months
 
 
-def _stored_cards(months: _Months, targets: Mapping[str, Decimal | None]) -> list[Card]:
-    cards = []
+def _stored_cards(months: _Months, user: Any) -> list[Card]:
+    cards, aims = [], Aims()
     stored = sorted({_days(row) for found in months.values() for row in found.values()})
     for kpi in KPIS.values():
         rows_of = {_days(row): row for row in months.get(kpi.slug, {}).values()}
@@ -166,7 +166,7 @@ def _stored_cards(months: _Months, targets: Mapping[str, Decimal | None]) -> lis
                 change=change,
                 period=_period(last),
                 before=_period(before or last),
-                target=targets.get(kpi.slug),
+                target=aims.of(Question(kpi.slug, _period(last), user=user), kpi.default).target,
                 spark=[row.value for row in shown[-MONTHS_SHOWN:]],
             )
         )
@@ -194,7 +194,7 @@ def _period(row: KpiSnapshot) -> Period:
     return Period(row.starts_on, row.ends_on + timedelta(days=1))
 
 
-def _fresh_cards(user: Any, targets: Mapping[str, Decimal | None], today: date) -> list[Card]:
+def _fresh_cards(user: Any, today: date) -> list[Card]:
     so_far, last_month = month_so_far(today), Period.month_of(today).previous()
     questions: list[Question] = []
     for kpi in KPIS.values():
@@ -215,7 +215,7 @@ def _fresh_cards(user: Any, targets: Mapping[str, Decimal | None], today: date) 
                 change=answer.value - earlier.value if is_comparable else None,  # type: ignore[operator]
                 period=answer.question.period,
                 before=earlier.question.period,
-                target=targets.get(answer.kpi.slug),
+                target=answer.target,
                 spark=(),
             )
         )
@@ -563,9 +563,9 @@ def _chart(question: Question) -> Chart | None:
             )
         ],
         unit=unit,
-        target=answers[-1].target,
+        target=next((answer.target for answer in answers if answer.target is not None), None),
         target_label="target",
-        benchmark=answers[-1].benchmark,
+        benchmark=next((answer.benchmark for answer in answers if answer.benchmark is not None), None),
         benchmark_label="benchmark",
         marks=marks_over([answer.question.period for answer in answers], labels),
         category_label=step.capitalize(),

@@ -9,6 +9,7 @@
 Whatever cannot be asked raises KpiError with the field and a sentence.
 """
 
+from metrics.kpis.aims import Aim, Aims
 from metrics.kpis.asking import (
     Answer,
     Figure,
@@ -31,6 +32,8 @@ __all__ = [
     "DIMENSIONS",
     "KPIS",
     "STEPS",
+    "Aim",
+    "Aims",
     "Answer",
     "Figure",
     "Filters",

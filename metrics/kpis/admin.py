@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -12,35 +11,36 @@ from django.utils import timezone
 
 from csplatform.periods import Period
 from metrics import snapshots
-from metrics.kpis.catalogue import KPIS
+from metrics.forms import TargetForm
 from metrics.models import Annotation, KpiSnapshot, Target
 
 # More at once belongs to the night.
 MOST_PERIODS = 5
 
 
-class TargetForm(forms.ModelForm):  # type: ignore[type-arg]
-    kpi = forms.ChoiceField(label="KPI", choices=lambda: [(kpi.slug, kpi.label) for kpi in KPIS.values()])
-
-    class Meta:
-        model = Target
-        fields = ["kpi", "value", "benchmark_low", "benchmark_high"]
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        low, high = cleaned.get("benchmark_low"), cleaned.get("benchmark_high")
-        if (low is None) != (high is None):
-            raise forms.ValidationError("A benchmark needs both ends, or none.")
-        if low is not None and high is not None and high < low:
-            raise forms.ValidationError("The benchmark's upper end is below its lower end.")
-        return cleaned
-
-
 @admin.register(Target)
 class TargetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = TargetForm
-    list_display = ["kpi", "value", "benchmark_low", "benchmark_high"]
-    search_fields = ["kpi"]
+    list_display = [
+        "kpi",
+        "variant",
+        "group_by",
+        "group",
+        "months",
+        "value",
+        "benchmark_low",
+        "benchmark_high",
+        "watch_by",
+        "set_by",
+        "set_at",
+    ]
+    list_filter = ["kpi", "group_by"]
+    list_select_related = ["set_by"]
+    search_fields = ["kpi", "variant", "group"]
+
+    def save_model(self, request: HttpRequest, obj: Target, form: Any, change: bool) -> None:
+        obj.set_by, obj.set_at = request.user, timezone.now()  # type: ignore[assignment]
+        super().save_model(request, obj, form, change)
 
 
 @admin.register(Annotation)

@@ -15,6 +15,7 @@ from django.utils import timezone
 from accounts.models import Account, Plan
 from csplatform.periods import Period, Step
 from metrics.calculations import Interval, exact_text
+from metrics.kpis.aims import NO_AIM, Aim, Aims, Benchmark
 from metrics.kpis.catalogue import KPIS
 from metrics.kpis.counting import (
     MICRO,
@@ -32,7 +33,7 @@ from metrics.kpis.counting import (
     sees_everything,
 )
 from metrics.kpis.definition import STEPS, Counts, Kpi, KpiError, Part, Scope, Variant
-from metrics.models import KpiSnapshot, Target
+from metrics.models import KpiSnapshot
 
 MOST_STEPS = 400
 NOBODY = "none"
@@ -104,6 +105,7 @@ class Group:
     key: str
     label: str
     figure: Figure
+    aim: Aim = NO_AIM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +118,7 @@ class Answer:
     figure: Figure
     groups: Sequence[Group] = ()
     restated: bool = False
-    target: Decimal | None = None
-    benchmark: tuple[Decimal, Decimal] | None = None
+    aim: Aim = NO_AIM
     # percent, points, count, ratio, hours, days, months, or the code of the currency that amounts are in.
     unit: str
     # What its sums of money are in, also where the value itself is a rate.
@@ -128,6 +129,14 @@ class Answer:
     @property
     def value(self) -> Decimal | None:
         return self.figure.value
+
+    @property
+    def target(self) -> Decimal | None:
+        return self.aim.target
+
+    @property
+    def benchmark(self) -> Benchmark | None:
+        return self.aim.benchmark
 
     def as_dict(self) -> dict[str, Any]:
         """Return the answer as the API sends it: exact numbers as text, `end` excluded."""
@@ -140,11 +149,16 @@ class Answer:
             **self._numbers(self.figure),
             "unit": self.unit,
             "restated": self.restated,
-            "target": exact_text(self.target),
+            **_held_against(self.aim, self.figure),
             "group_by": self.question.group_by or None,
             "additive": self.kpi.is_additive,
             "groups": [
-                {"key": group.key, "label": group.label, **self._numbers(group.figure)}
+                {
+                    "key": group.key,
+                    "label": group.label,
+                    **self._numbers(group.figure),
+                    **_held_against(group.aim, group.figure),
+                }
                 for group in self.groups
             ],
             "known_at": self.question.known_at.isoformat() if self.question.known_at else None,
@@ -166,6 +180,15 @@ class Answer:
             "reason": figure.reason or None,
             "counts": {name: exact_text(number) for name, number in figure.counts.items()},
         }
+
+
+def _held_against(aim: Aim, figure: Figure) -> dict[str, Any]:
+    return {
+        "target": exact_text(aim.target),
+        "target_met": aim.is_met(figure.value),
+        "benchmark": aim.benchmark
+        and {"low": exact_text(aim.benchmark[0]), "high": exact_text(aim.benchmark[1])},
+    }
 
 
 # --- From counts to figures -----------------------------------------------------------
@@ -242,15 +265,15 @@ def ask_many(questions: Sequence[Question]) -> list[Answer]:
             terms += _terms(replace(question, known_at=None), (at, "now"))
     tallies = count(terms)
     labels = _labels(questions, tallies)
-    targets = {target.kpi: target for target in Target.objects.all()}
+    aims = Aims()
     rates = Rates()
     answers = []
     for at, question in enumerate(questions):
         if question.known_at and not question.kpi.has_known_at:
-            answers.append(_from_snapshot(question, targets))
+            answers.append(_from_snapshot(question, aims))
             continue
         counted = {of: tallies.get((at, of), {}) for of in ("total", "groups", "now")}
-        answers.append(_answer(question, counted, labels=labels, rates=rates, targets=targets))
+        answers.append(_answer(question, counted, labels=labels, rates=rates, aims=aims))
     return answers
 
 
@@ -277,7 +300,7 @@ def _answer(
     *,
     labels: Mapping[tuple[str, str], str],
     rates: Rates,
-    targets: Mapping[str, Target],
+    aims: Aims,
 ) -> Answer:
     kpi, variant, period = question.kpi, question.kpi.variant(question.variant), question.period
     total = _added_up((counted["total"] or counted["groups"]).values())
@@ -301,6 +324,7 @@ def _answer(
             key=key,
             label=labels.get((question.group_by, key), key) if key else NOBODY,
             figure=_figure(kpi, variant, tally, period, rates),
+            aim=aims.of(question, variant, group_by=question.group_by, group=key),
         )
         for key, tally in found.items()
     ]
@@ -308,7 +332,7 @@ def _answer(
     if question.group_by in STEPS:
         steps = series(question, cast(Step, question.group_by))
         groups = [
-            Group(key=step.question.period.start.isoformat(), label=label, figure=step.figure)
+            Group(key=step.question.period.start.isoformat(), label=label, figure=step.figure, aim=step.aim)
             for step, label in zip(steps, step_labels(steps, question.group_by), strict=True)
         ]
     return Answer(
@@ -318,21 +342,12 @@ def _answer(
         figure=figure,
         groups=groups,
         restated=restated,
-        **_aims(kpi, targets),
+        aim=aims.of(question, variant),
         unit=kpi.unit_of(variant, rates.currency),
         currency=rates.currency,
         computed_at=question.now,
         data_as_of=question.known_at or question.now,
     )
-
-
-def _aims(kpi: Kpi, targets: Mapping[str, Target]) -> dict[str, Any]:
-    """Return the target and the benchmark: an admin's if there is one, else the definition's."""
-    target = targets.get(kpi.slug)
-    benchmark = kpi.benchmark
-    if target and target.benchmark_low is not None and target.benchmark_high is not None:
-        benchmark = target.benchmark_low, target.benchmark_high
-    return {"target": target.value if target else None, "benchmark": benchmark}
 
 
 def _suited_rates(kpi: Kpi, variant: Variant, total: Tally, rates: Rates) -> Rates:
@@ -354,7 +369,7 @@ def _labels(
     return found
 
 
-def _from_snapshot(question: Question, targets: Mapping[str, Target]) -> Answer:
+def _from_snapshot(question: Question, aims: Aims) -> Answer:
     """Answer from what was stored by then: these facts keep no second clock."""
     kpi, variant = question.kpi, question.kpi.variant(question.variant)
     found: list[KpiSnapshot] = []
@@ -383,10 +398,15 @@ def _from_snapshot(question: Question, targets: Mapping[str, Target]) -> Answer:
         variant=variant,
         figure=_stored_figure(totals[0]) if totals else empty,
         groups=[
-            Group(key=row.group, label=names.get(row.group, row.group) or NOBODY, figure=_stored_figure(row))
+            Group(
+                key=row.group,
+                label=names.get(row.group, row.group) or NOBODY,
+                figure=_stored_figure(row),
+                aim=aims.of(question, variant, group_by=row.group_by, group=row.group),
+            )
             for row in grouped
         ],
-        **_aims(kpi, targets),
+        aim=aims.of(question, variant),
         unit=totals[0].unit if totals else kpi.unit_of(variant),
         currency=settings.REPORTING_CURRENCY,
         computed_at=question.now,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 
 from accounts.fields import not_nan
 from team.models import User
@@ -73,16 +76,46 @@ class KpiSnapshot(models.Model):
 
 
 class Target(models.Model):
-    """What the workspace wants a KPI to be, and the range it compares itself with."""
+    """What the workspace wants a KPI to be, and the range it compares itself with.
 
-    kpi = models.CharField(max_length=60, unique=True)
+    A row may speak of one variant and of one group; `metrics.kpis.aims` finds the row that holds for a
+    figure.
+    """
+
+    class Months(models.IntegerChoices):
+        MONTH = 1, "One month"
+        QUARTER = 3, "Three months"
+        YEAR = 12, "Twelve months"
+
+    kpi = models.CharField(max_length=60)
+    variant = models.CharField(max_length=30, blank=True, help_text="Empty for all that share its unit.")
+    group_by = models.CharField(max_length=20, blank=True, help_text="Empty for the KPI as a whole.")
+    group = models.CharField(max_length=200, blank=True)
+    months = models.PositiveSmallIntegerField(
+        choices=Months,
+        null=True,
+        blank=True,
+        help_text="Holds for periods of so many whole months; empty for periods of any length.",
+    )
     value = models.DecimalField(max_digits=19, decimal_places=6, null=True, blank=True)
     benchmark_low = models.DecimalField(max_digits=19, decimal_places=6, null=True, blank=True)
     benchmark_high = models.DecimalField(max_digits=19, decimal_places=6, null=True, blank=True)
+    watch_by = models.CharField(
+        max_length=20, blank=True, help_text="Grouping whose groups raise alerts too, each for itself."
+    )
+    set_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
+    )
+    set_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        ordering = ["kpi"]
+        ordering = ["kpi", "variant", "group_by", "group"]
         constraints = [
+            models.UniqueConstraint(
+                fields=["kpi", "variant", "group_by", "group"],
+                name="metrics_target_one_a_figure",
+                violation_error_message="This has a target already: change that one.",
+            ),
             models.CheckConstraint(
                 name="metrics_target_is_a_number", condition=Q(value__isnull=True) | not_nan("value")
             ),
@@ -93,9 +126,28 @@ class Target(models.Model):
                     benchmark_low__isnull=False,
                     benchmark_high__isnull=False,
                     benchmark_high__gte=F("benchmark_low"),
-                ),
+                )
+                & not_nan("benchmark_low")
+                & not_nan("benchmark_high"),
+            ),
+            models.CheckConstraint(
+                name="metrics_target_months_known",
+                condition=Q(months__isnull=True) | Q(months__in=[1, 3, 12]),
+            ),
+            models.CheckConstraint(
+                name="metrics_target_group_needs_a_grouping", condition=~Q(group_by="") | Q(group="")
+            ),
+            models.CheckConstraint(
+                name="metrics_target_watches_from_the_whole", condition=Q(group_by="") | Q(watch_by="")
             ),
         ]
 
     def __str__(self) -> str:
-        return self.kpi
+        of = f" of {self.group_by} {self.group or 'none'}" if self.group_by else ""
+        return f"{self.kpi}{f', {self.variant}' if self.variant else ''}{of}"
+
+    @property
+    def benchmark(self) -> tuple[Decimal, Decimal] | None:
+        if self.benchmark_low is None or self.benchmark_high is None:
+            return None
+        return self.benchmark_low, self.benchmark_high

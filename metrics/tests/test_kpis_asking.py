@@ -50,6 +50,8 @@ def test_the_answer_goes_out_as_exact_text() -> None:
         "unit": "percent",
         "restated": False,
         "target": "5",
+        "target_met": False,
+        "benchmark": None,
         "group_by": "csm",
         "additive": True,
         "groups": [
@@ -64,6 +66,9 @@ def test_the_answer_goes_out_as_exact_text() -> None:
                 "small_sample": True,
                 "reason": None,
                 "counts": {"churned": "1", "customers_at_start": "1", "month_0_churned": "0"},
+                "target": "5",
+                "target_met": False,
+                "benchmark": None,
             }
         ],
         "known_at": None,

@@ -8,6 +8,7 @@ import pytest
 from accounts.models import Account
 from accounts.tests.factories import make_account, make_user, subscribe
 from metrics.kpis import KPIS
+from metrics.models import Target
 from team.models import User
 from workspace.tests.test_api_customers import Caller, as_user, assert_problem
 
@@ -34,6 +35,15 @@ def test_the_catalogue_explains_every_kpi(caller):
     found = caller.get("/api/v1/kpis/").json()["results"]
     assert [entry["slug"] for entry in found] == list(KPIS)
     assert all(entry["definition"] and entry["formula"] and entry["source"] for entry in found)
+
+
+def test_the_catalogue_says_what_is_aimed_for_and_over_how_long(caller):
+    Target.objects.create(kpi="nrr", value=110, months=12)
+    Target.objects.create(kpi="nrr", value=90, group_by="segment", group="Canary")
+    found = {entry["slug"]: entry for entry in caller.get("/api/v1/kpis/").json()["results"]}
+    assert (found["nrr"]["target"], found["nrr"]["target_months"]) == ("110", 12)
+    assert found["nps"]["benchmark"] == {"low": "30", "high": "70"}
+    assert found["mrr"]["target"] is None
 
 
 def test_churn_counts_only_the_callers_customers(caller):

@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from csplatform.periods import Step
 from metrics.calculations import exact_text
-from metrics.kpis import KPIS, STEPS, Kpi, KpiError, ask, read_question, rows, series
+from metrics.kpis import KPIS, STEPS, Aims, Kpi, KpiError, ask, read_question, rows, series
 from metrics.models import Target
 from workspace.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from workspace.api.problems import FieldError
@@ -63,6 +63,15 @@ _FIGURE: dict[str, Any] = {
     "reason": {"type": "string", "nullable": True, "description": "Why there is no value."},
     "counts": {"type": "object", "additionalProperties": _NUMBER},
 }
+_HELD_AGAINST: dict[str, Any] = {
+    "target": _NUMBER,
+    "target_met": {"type": "boolean", "nullable": True},
+    "benchmark": {
+        "type": "object",
+        "nullable": True,
+        "properties": {name: {"type": "string"} for name in ("low", "high")},
+    },
+}
 _ANSWER: dict[str, Any] = {
     "type": "object",
     "required": ["kpi", "version", "period", "value", "unit", "groups", "computed_at", "data_as_of"],
@@ -74,14 +83,19 @@ _ANSWER: dict[str, Any] = {
         **_FIGURE,
         "unit": {"type": "string"},
         "restated": {"type": "boolean"},
-        "target": _NUMBER,
+        **_HELD_AGAINST,
         "group_by": {"type": "string", "nullable": True},
         "additive": {"type": "boolean"},
         "groups": {
             "type": "array",
             "items": {
                 "type": "object",
-                "properties": {"key": {"type": "string"}, "label": {"type": "string"}, **_FIGURE},
+                "properties": {
+                    "key": {"type": "string"},
+                    "label": {"type": "string"},
+                    **_FIGURE,
+                    **_HELD_AGAINST,
+                },
             },
         },
         "known_at": {"type": "string", "format": "date-time", "nullable": True},
@@ -107,9 +121,9 @@ def own_groups(slug: str) -> set[str]:
     return {grouping.slug for grouping in KPIS[slug].own_groups} if slug in KPIS else set()
 
 
-def described(kpi: Kpi, target: Decimal | None) -> dict[str, Any]:
+def described(kpi: Kpi, target: Target | None) -> dict[str, Any]:
     """Return what the catalogue says of a KPI."""
-    low, high = kpi.benchmark or (None, None)
+    benchmark = (target and target.benchmark) or kpi.benchmark
     return {
         "slug": kpi.slug,
         "label": kpi.label,
@@ -132,8 +146,9 @@ def described(kpi: Kpi, target: Decimal | None) -> dict[str, Any]:
         ],
         "groups": list(kpi.groups),
         "additive": kpi.is_additive,
-        "target": exact_text(target),
-        "benchmark": {"low": exact_text(low), "high": exact_text(high)} if kpi.benchmark else None,
+        "target": exact_text(target.value) if target else None,
+        "target_months": target.months if target else None,
+        "benchmark": benchmark and {"low": exact_text(benchmark[0]), "high": exact_text(benchmark[1])},
     }
 
 
@@ -149,6 +164,11 @@ _DESCRIBED = {
         "groups": {"type": "array", "items": _TEXT},
         "additive": {"type": "boolean"},
         "target": _NUMBER,
+        "target_months": {
+            "type": "integer",
+            "nullable": True,
+            "description": "It holds for periods of so many whole months; null for any length.",
+        },
         "benchmark": {"type": "object", "nullable": True, "additionalProperties": _TEXT},
     },
 }
@@ -164,8 +184,8 @@ class KpiCatalogueView(APIView):
     def get(self, request: Request) -> Response:
         """Every KPI: what it means, how it is worked out, by what it can be grouped."""
         refuse_unknown_parameters(request, {"format"})
-        targets = dict(Target.objects.values_list("kpi", "value"))
-        return Response({"results": [described(kpi, targets.get(kpi.slug)) for kpi in KPIS.values()]})
+        aims = Aims()
+        return Response({"results": [described(kpi, aims.stated(kpi)) for kpi in KPIS.values()]})
 
 
 class KpiView(APIView):
