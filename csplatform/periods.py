@@ -119,6 +119,12 @@ class Period:
             return Period(self.start - relativedelta(months=months), self.start)
         return Period(self.start - (self.end - self.start), self.start)
 
+    def year_before(self) -> Period:
+        """Return the same days of the year before; the 29th of February is then the 28th."""
+        year = relativedelta(years=1)
+        start, end = self.start - year, self.end - year
+        return Period(start, max(end, start + timedelta(days=1)))
+
     def steps(self, step: Step) -> Iterator[Period]:
         """Split into calendar weeks, months and so on; the first and the last may be cut."""
         at = self.start

@@ -25,6 +25,42 @@ class Interval(NamedTuple):
     high: Decimal
 
 
+class Estimate(NamedTuple):
+    """What a value is held to be, and the variance of that: for comparing two of them."""
+
+    value: Decimal
+    variance: Decimal
+
+
+class Significance(NamedTuple):
+    """How far two values lie apart, in standard errors; significant at 95 % or not."""
+
+    z: Decimal
+    is_significant: bool
+
+
+def significance_of(now: Estimate | None, before: Estimate | None) -> Significance | None:
+    """Return whether two values differ by more than chance would make them differ.
+
+    z is the distance of the two estimates divided by the square root of their variances added
+    up; above 1.96 it is significant at 95 %. None when one of them cannot be estimated, or when
+    they differ and nobody's answer varied: then there is nothing to measure the distance with.
+
+    >>> first = net_promoter_estimate(promoters=120, detractors=30, answers=200)
+    >>> second = net_promoter_estimate(promoters=90, detractors=50, answers=200)
+    >>> round(significance_of(second, first).z, 3)
+    Decimal('3.193')
+    """
+    if now is None or before is None:
+        return None
+    distance = abs(now.value - before.value)
+    error = (now.variance + before.variance).sqrt()
+    if not error:
+        return None if distance else Significance(ZERO, is_significant=False)
+    z = distance / error
+    return Significance(z, is_significant=z > Z_95)
+
+
 def per_cent(part: Number, whole: Number) -> Decimal | None:
     """Return `part` as per cent of `whole`; None when there is no whole.
 
@@ -286,23 +322,54 @@ def net_promoter_score(*, promoters: Number, detractors: Number, answers: Number
     return per_cent(Decimal(promoters) - Decimal(detractors), answers)
 
 
-def net_promoter_interval(*, promoters: Number, detractors: Number, answers: Number) -> Interval | None:
-    """Return the 95 % interval of a Net Promoter Score.
+def net_promoter_estimate(*, promoters: Number, detractors: Number, answers: Number) -> Estimate | None:
+    """Return the adjusted score and its variance, in points: three answers are added, ¾ of one
+    each to promoters and detractors, which keeps both honest when few answered or all agree.
 
-    Adjusted Wald: three answers are added, ¾ of one each to promoters and detractors, which
-    keeps the interval honest when few answered or all agree. Clamped to ±100.
-
-    >>> [round(bound, 2) for bound in net_promoter_interval(promoters=50, detractors=20, answers=100)]
-    [Decimal('14.05'), Decimal('44.20')]
+    >>> round(net_promoter_estimate(promoters=12, detractors=3, answers=20).value, 2)
+    Decimal('39.13')
     """
     if not answers:
         return None
     n = Decimal(answers) + 3
     p = (Decimal(promoters) + Decimal("0.75")) / n
     d = (Decimal(detractors) + Decimal("0.75")) / n
-    reach = Z_95 * ((p + d - (p - d) ** 2) / n).sqrt()
-    middle = p - d
-    return Interval(max(HUNDRED * (middle - reach), -HUNDRED), min(HUNDRED * (middle + reach), HUNDRED))
+    return Estimate(HUNDRED * (p - d), HUNDRED**2 * (p + d - (p - d) ** 2) / n)
+
+
+def net_promoter_interval(
+    *, promoters: Number, detractors: Number, answers: Number, population: Number | None = None
+) -> Interval | None:
+    """Return the 95 % interval of a Net Promoter Score: adjusted Wald, clamped to ±100.
+
+    `population` is how many were asked, where that is known: the more of them answered, the less
+    is left to chance, and if all did, nothing (finite population correction).
+
+    >>> [round(bound, 2) for bound in net_promoter_interval(promoters=50, detractors=20, answers=100)]
+    [Decimal('14.05'), Decimal('44.20')]
+    """
+    estimate = net_promoter_estimate(promoters=promoters, detractors=detractors, answers=answers)
+    if estimate is None:
+        return None
+    reach = Z_95 * estimate.variance.sqrt()
+    if population is not None and population >= answers:
+        left = (Decimal(population) - Decimal(answers)) / max(Decimal(population) - 1, Decimal(1))
+        reach *= left.sqrt()
+    return Interval(max(estimate.value - reach, -HUNDRED), min(estimate.value + reach, HUNDRED))
+
+
+def share_estimate(*, part: Number, whole: Number) -> Estimate | None:
+    """Return an adjusted share and its variance, in per cent: one success and one failure are
+    added (Agresti and Caffo 2000), as for comparing two shares.
+
+    >>> round(share_estimate(part=9, whole=10).value, 2)
+    Decimal('83.33')
+    """
+    if not whole or part < 0 or part > whole:
+        return None
+    n = Decimal(whole) + 2
+    p = (Decimal(part) + 1) / n
+    return Estimate(HUNDRED * p, HUNDRED**2 * p * (1 - p) / n)
 
 
 def wilson_interval(*, part: Number, whole: Number) -> Interval | None:
@@ -321,21 +388,31 @@ def wilson_interval(*, part: Number, whole: Number) -> Interval | None:
     return Interval(max(HUNDRED * (middle - reach), ZERO), min(HUNDRED * (middle + reach), HUNDRED))
 
 
-def mean_interval(*, total: Number, squares: Number, answers: Number) -> Interval | None:
-    """Return the 95 % interval of a mean: mean ± 1.96 × s ÷ √n, the normal approximation.
+def mean_estimate(*, total: Number, squares: Number, answers: Number) -> Estimate | None:
+    """Return a mean and its variance, s² ÷ n. `squares` is the sum of the squared scores.
 
-    `squares` is the sum of the squared scores. Fewer than two answers say nothing about how
-    far apart people are: None.
+    Fewer than two answers say nothing about how far apart people are: None.
 
-    >>> [round(bound, 2) for bound in mean_interval(total=32, squares=180, answers=7)]
-    [Decimal('2.82'), Decimal('6.33')]
+    >>> mean_estimate(total=6, squares=20, answers=2)
+    Estimate(value=Decimal('3'), variance=Decimal('1'))
     """
     if answers < 2:
         return None
     n, mean = Decimal(answers), Decimal(total) / Decimal(answers)
-    variance = max((Decimal(squares) - n * mean * mean) / (n - 1), ZERO)
-    reach = Z_95 * (variance / n).sqrt()
-    return Interval(mean - reach, mean + reach)
+    return Estimate(mean, max((Decimal(squares) - n * mean * mean) / (n - 1), ZERO) / n)
+
+
+def mean_interval(*, total: Number, squares: Number, answers: Number) -> Interval | None:
+    """Return the 95 % interval of a mean: mean ± 1.96 × s ÷ √n, the normal approximation.
+
+    >>> [round(bound, 2) for bound in mean_interval(total=32, squares=180, answers=7)]
+    [Decimal('2.82'), Decimal('6.33')]
+    """
+    estimate = mean_estimate(total=total, squares=squares, answers=answers)
+    if estimate is None:
+        return None
+    reach = Z_95 * estimate.variance.sqrt()
+    return Interval(estimate.value - reach, estimate.value + reach)
 
 
 def customer_satisfaction(*, satisfied: Number, answers: Number) -> Decimal | None:

@@ -21,18 +21,21 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
 from accounts.models import Account, Plan
-from csplatform.periods import Period, PeriodError, Step, day_of, floor_to
+from csplatform.periods import Period, Step, day_of, floor_to
 from metrics.kpis import (
     KPIS,
     STEPS,
     Aims,
     Answer,
+    Comparison,
     Group,
+    Grouping,
     Kpi,
     KpiError,
     Question,
     Rows,
     ask_many,
+    earlier_question,
     late_facts,
     month_so_far,
     read_question,
@@ -47,7 +50,7 @@ from team.models import User
 from workspace.annotations import marks_over
 from workspace.charts import Chart, Series
 from workspace.exports import csv_response
-from workspace.templatetags.show import as_unit, day, day_short
+from workspace.templatetags.show import as_unit, day, day_short, digits
 
 ROWS_A_PAGE = 25
 LATE_FACTS_SHOWN = 20
@@ -242,13 +245,23 @@ class NumberForm(forms.Form):
         super().__init__(data)
         fields: dict[str, Any] = self.fields
         fields["variant"].choices = [(each.slug, each.label) for each in kpi.variants]
-        fields["group_by"].choices = [
-            ("", "No groups"),
-            *((name, _group_words(kpi, name)) for name in kpi.groups),
-        ]
+        groups = {name: _words(name) for name in kpi.shared_groups}
+        self.own_filters: list[str] = []
         for grouping in kpi.own_groups:
-            # Free text: the page's own links fill it in, and an unknown one counts nothing.
-            fields[grouping.slug] = forms.CharField(label=grouping.label, required=False, max_length=200)
+            labels = grouping.known_labels()
+            if grouping.takes_name:
+                groups |= {grouping.called(name).slug: label for name, label in labels.items()}
+            else:
+                groups[grouping.slug] = grouping.label
+                self._add_filter(grouping, labels, data)
+        for name in [data.get("group_by", ""), *data]:
+            # What is asked by a name that nobody offers.
+            asked = kpi.grouping(name)
+            if asked is not None:
+                groups.setdefault(name, asked.label)
+                if data.get(name) and name not in self.own_filters:
+                    self._add_filter(asked, {}, data)
+        fields["group_by"].choices = [("", "No groups"), *groups.items()]
         fields["csm"].queryset = User.objects.filter(assignments__isnull=False).distinct()
         accounts = Account.objects.visible_to(user).order_by()
         for name in ("segment", "lifecycle_stage"):
@@ -258,6 +271,17 @@ class NumberForm(forms.Form):
             fields[name].choices = [("", "Any"), *((value, value) for value in known)]
         plans = list(Plan.objects.values_list("code", "name")[:500])
         fields["plan"].choices = [("", "Any"), *plans]
+
+    def _add_filter(self, grouping: Grouping, labels: Mapping[str, str], data: Any) -> None:
+        """Offer the groups that are known; else take free text, of which an unknown one counts nothing."""
+        asked = data.get(grouping.slug, "")
+        field: Any = forms.CharField(label=grouping.label, required=False, max_length=200)
+        if labels:
+            choices = {"": "Any", **({asked: asked} if asked else {}), **labels}
+            field = forms.ChoiceField(label=grouping.label, required=False, choices=list(choices.items()))
+        field.widget.attrs["id"] = f"own-filter-{len(self.own_filters)}"
+        self.fields[grouping.slug] = field
+        self.own_filters.append(grouping.slug)
 
 
 def _words(name: str) -> str:
@@ -323,7 +347,7 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
     context: dict[str, Any] = {
         "kpi": kpi,
         "form": form,
-        "own_filters": [form[grouping.slug] for grouping in kpi.own_groups],
+        "own_filters": [form[name] for name in form.own_filters],
         "unit_words": UNITS[kpi.unit],
     }
     if question is None:
@@ -481,15 +505,20 @@ def _before(question: Question) -> list[Question]:
     if question.known_at:
         return []
     try:
-        return [replace(question, period=question.period.previous(), group_by="")]
-    except PeriodError:  # the calendar begins in 1900
+        return [earlier_question(question, "previous")]
+    except KpiError:  # the calendar begins in 1900
         return []
 
 
 def _change(answer: Answer, before: Answer) -> dict[str, Any] | None:
-    if answer.value is None or before.value is None or answer.unit != before.unit:
+    """Return how far the value is from the period before, and whether that is more than chance."""
+    compared = Comparison(to="previous", answer=answer, earlier=before)
+    if compared.change is None:
         return None
-    return {"value": answer.value - before.value, "than": f"than {in_words(before.question.period)}"}
+    note = ""
+    if found := compared.significance:
+        note = f"change {'' if found.is_significant else 'not '}significant (z {digits(found.z, 2)})"
+    return {"value": compared.change, "than": f"than {in_words(before.question.period)}", "note": note}
 
 
 def _shortcuts(request: HttpRequest, now: Period | None) -> list[dict[str, Any]]:

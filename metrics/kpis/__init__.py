@@ -4,6 +4,7 @@
     answer = ask(question)            # value, counts, groups; answer.as_dict() is the API's JSON
     series(question, "week")          # one answer a week
     rows(question, "denominator")     # the rows that were counted, a page at a time
+    compare(question, "previous")     # with the period before: the change, and whether it is significant
 
 `read_question` makes a question from the texts of a form, a query string or a command line.
 Whatever cannot be asked raises KpiError with the field and a sentence.
@@ -24,17 +25,20 @@ from metrics.kpis.asking import (
     step_labels,
 )
 from metrics.kpis.catalogue import KPIS
+from metrics.kpis.comparing import EARLIER, Comparison, compare, earlier_question, significance
 from metrics.kpis.counting import Filters
 from metrics.kpis.definition import DIMENSIONS, STEPS, Grouping, Kpi, KpiError, Variant
 from metrics.kpis.reading import month_so_far, read_question
 
 __all__ = [
     "DIMENSIONS",
+    "EARLIER",
     "KPIS",
     "STEPS",
     "Aim",
     "Aims",
     "Answer",
+    "Comparison",
     "Figure",
     "Filters",
     "Group",
@@ -46,10 +50,13 @@ __all__ = [
     "Variant",
     "ask",
     "ask_many",
+    "compare",
+    "earlier_question",
     "late_facts",
     "month_so_far",
     "read_question",
     "rows",
     "series",
+    "significance",
     "step_labels",
 ]

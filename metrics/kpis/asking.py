@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.models import Account, Plan
 from csplatform.periods import Period, Step
-from metrics.calculations import Interval, exact_text
+from metrics.calculations import Estimate, Interval, exact_text
 from metrics.kpis.aims import NO_AIM, Aim, Aims, Benchmark
 from metrics.kpis.catalogue import KPIS
 from metrics.kpis.counting import (
@@ -63,8 +63,8 @@ class Question:
             object.__setattr__(self, "definition", _known(self.slug))
         kpi = self.kpi
         kpi.variant(self.variant)
-        if self.group_by and self.group_by not in kpi.groups:
-            allowed = ", ".join(kpi.groups)
+        if self.group_by and not kpi.can_be_grouped_by(self.group_by):
+            allowed = ", ".join(kpi.group_words)
             raise KpiError("group_by", f"{kpi.slug} can be grouped by {allowed}, not by {self.group_by!r}.")
         if self.known_at is not None and timezone.is_naive(self.known_at):
             raise KpiError("known_at", "The moment needs a time zone.")
@@ -98,6 +98,10 @@ class Figure:
     reason: str = ""
     counts: Counts = field(default_factory=dict)
     is_corrected: bool = False
+    # For comparing it with another period; None where that is not defined.
+    estimate: Estimate | None = None
+    # The scale its scores were given on, where those must not be mixed.
+    scale: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,10 +217,11 @@ def _figure(kpi: Kpi, variant: Variant, tally: Tally, period: Period, rates: Rat
     sample_size = int(every[sample]) if sample else None
     spread = tally.spread(variant.spread_part) if variant.spread_part else ()
     value, reason = variant.value(every, spread=spread, period_days=period.days), ""
-    if any(part.scale is not None and len(tally.scales(part)) > 1 for part in variant.parts):
+    scales = {scale for part in variant.parts if part.scale is not None for scale in tally.scales(part)}
+    if len(scales) > 1:
         value, reason = None, "mixed_scales"
     elif value is None:
-        reason = variant.reason
+        reason = variant.reason_of(every) if variant.reason_of else variant.reason
     interval = None
     if value is not None and variant.interval:
         interval = variant.interval(every)
@@ -234,12 +239,14 @@ def _figure(kpi: Kpi, variant: Variant, tally: Tally, period: Period, rates: Rat
         reason=reason,
         counts=counts,
         is_corrected=bool(every.get("_corrections")),
+        estimate=variant.estimate(every) if variant.estimate and value is not None else None,
+        scale=min(scales, default=""),
     )
 
 
 def _terms(question: Question, key: Any, *, group_by: str = "", only_grouped: bool = False) -> Iterator[Term]:
     for part in question.kpi.variant(question.variant).parts:
-        if only_grouped and group_by not in part.groups:
+        if only_grouped and part.group(group_by) is None:
             continue
         yield Term(key, part, question.scope, question.filters, question.user, group_by)
 
@@ -288,7 +295,7 @@ def _counted_in_full(variant: Variant, grouping: str, total: Tally) -> Tally:
     """Return what stands beside each group: the counts of the parts that lack this grouping."""
     beside = Tally()
     for part in variant.parts:
-        if grouping not in part.groups:
+        if part.group(grouping) is None:
             for name in part.amounts:
                 beside.amounts[name].update(total.amounts.get(name, {}))
     return beside
@@ -316,7 +323,7 @@ def _answer(
         )
     found = {key: tally for key, tally in counted["groups"].items() if tally.amounts}
     if grouping := kpi.grouping(question.group_by):
-        labels = {(grouping.slug, key): label for key, label in grouping.labels.items()}
+        labels = {(grouping.slug, key): label for key, label in grouping.known_labels().items()}
         beside = _counted_in_full(variant, grouping.slug, total)
         found = {key: _added_up([tally, beside]) for key, tally in found.items()}
     groups = [

@@ -6,6 +6,7 @@ Nothing here knows what a KPI means.
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -68,8 +69,12 @@ class Filters:
         return {name: str(value) for name, value in found.items() if value is not None}
 
     @property
+    def single_out_accounts(self) -> bool:
+        return self.account is not None or bool(self.by_dimension())
+
+    @property
     def are_set(self) -> bool:
-        return self.account is not None or bool(self.by_dimension()) or bool(self.own)
+        return self.single_out_accounts or bool(self.own)
 
 
 def day_of_moment(path: str) -> TruncDate:
@@ -132,22 +137,29 @@ def counted_facts(
         facts = facts.filter(**{f"{part.account or 'pk'}__in": Account.objects.visible_to(user)})
     if filters.account is not None:
         facts = facts.filter(**{part.account or "pk": filters.account})
-    if part.anonymous and (not sees_everything(user) or filters.are_set):
+    if part.anonymous and (not sees_everything(user) or filters.single_out_accounts):
         facts = facts.filter(**{part.anonymous: False})
-    own = {name: key for name, key in filters.own if name in part.groups}
+    own = {name: key for name, key in filters.own if part.group(name) is not None}
     for dimension in sorted({*by_dimension, *own, group_by} - {""}):
         if dimension in DIMENSIONS:
             facts = _with_dimension(facts, part, dimension, scope.period)
         else:
-            facts = facts.annotate(**{f"kpi_{dimension}": _own_group(part, dimension)})
+            facts = facts.annotate(**{alias_of(dimension): _own_group(part, dimension)})
     for dimension, key in (by_dimension | own).items():
-        facts = facts.filter(**{f"kpi_{dimension}": key})
+        facts = facts.filter(**{alias_of(dimension): key})
     return facts
 
 
+def alias_of(dimension: str) -> str:
+    """Return the column of a row's group; names that people chose become harmless in it."""
+    if dimension.isidentifier():
+        return f"kpi_{dimension}"
+    return f"kpi_own_{hashlib.blake2b(dimension.encode(), digest_size=8).hexdigest()}"
+
+
 def _own_group(part: Part, dimension: str) -> Combinable:
-    of = part.groups[dimension]
-    column = F(of) if isinstance(of, str) else of
+    of = part.group(dimension)
+    column = of if isinstance(of, Combinable) else F(of or "")
     return Coalesce(Cast(column, CharField()), Value(""), output_field=CharField())
 
 
@@ -192,7 +204,7 @@ class Term:
             self.part, self.scope, filters=self.filters, user=self.user, group_by=self.group_by
         )
         unit, month = _money_columns(self.part)
-        group: Combinable = F(f"kpi_{self.group_by}") if self.group_by else Value("")
+        group: Combinable = F(alias_of(self.group_by)) if self.group_by else Value("")
         query = (
             facts.annotate(
                 kpi_term=Value(number, output_field=IntegerField()),

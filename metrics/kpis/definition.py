@@ -22,7 +22,7 @@ from django.db.models import F
 from django.db.models.expressions import Combinable
 
 from csplatform.periods import Period
-from metrics.calculations import Interval, as_counted
+from metrics.calculations import Estimate, Interval, as_counted
 
 Counts = dict[str, Decimal]
 # How values are spread: each different value, lowest first, with what the rows of that value count for.
@@ -31,6 +31,8 @@ Boundary = Literal["start", "end"]
 
 DIMENSIONS = ("csm", "segment", "plan", "lifecycle_stage")
 STEPS = ("day", "week", "month", "quarter", "year")
+# SQLite finds no key of a JSON object that has one of these in its name.
+UNNAMEABLE = frozenset('"\\\x00')
 # What `calculate` may ask for beside its counts.
 SPREAD, PERIOD_DAYS = "spread", "period_days"
 
@@ -81,12 +83,25 @@ def quantity(of: Combinable | str) -> Amount:
 
 @dataclass(frozen=True, kw_only=True)
 class Grouping:
-    """A way to group that only some KPIs have, such as by agent, by feature or by category."""
+    """A way to group that only some KPIs have, such as by agent, by feature or by category.
+
+    One that `takes_name` stands for many: it is asked as `slug:name`, such as `attribute:terminal`,
+    and its labels are the names there are.
+    """
 
     slug: str
     label: str
-    # What a reader sees for a key; the key itself where this says nothing.
-    labels: Mapping[str, str] = field(default_factory=dict)
+    # What a reader sees for a key; the key itself where this says nothing. A function reads the
+    # database: pages offer what it returns.
+    labels: Mapping[str, str] | Callable[[], Mapping[str, str]] = field(default_factory=dict)
+    takes_name: bool = False
+
+    def known_labels(self) -> Mapping[str, str]:
+        return self.labels() if callable(self.labels) else self.labels
+
+    def called(self, name: str) -> Grouping:
+        """Return the grouping by one of the things that it stands for."""
+        return Grouping(slug=f"{self.slug}:{name}", label=name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +115,7 @@ class Part:
 
     `groups` says to which group of the KPI's own groupings a row belongs, as text. A part that
     lacks a grouping counts in full beside each of its groups: all accounts beside each feature.
+    For a grouping that takes a name it is a function of that name.
     A part with a `spread` also keeps its rows apart by a whole number (seconds, days), so that
     medians and survival can be worked out; rows without one are no part of the spread.
     `recorded` is the path to the moment at which we learned of a fact, where it has one;
@@ -118,10 +134,19 @@ class Part:
     # Tells apart amounts that must not be added up, such as scores on different scales.
     scale: Combinable | None = None
     columns: Mapping[str, str | Combinable] = field(default_factory=dict)
-    groups: Mapping[str, str | Combinable] = field(default_factory=dict)
+    groups: Mapping[str, str | Combinable | Callable[[str], Combinable]] = field(default_factory=dict)
     spread: Combinable | None = None
     recorded: str = ""
     details: Mapping[str, str | Combinable] = field(default_factory=dict)
+
+    def group(self, grouping: str) -> str | Combinable | None:
+        """Return to which group of one of the KPI's own groupings a row belongs; None without it."""
+        of = self.groups.get(grouping)
+        if of is None and ":" in grouping:
+            slug, name = grouping.split(":", 1)
+            of = self.groups.get(slug)
+            return of(name) if callable(of) else None
+        return None if callable(of) else of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,9 +161,13 @@ class Variant:
     calculate: Callable[..., Decimal | None] = as_counted
     interval: Callable[[Counts], Interval | None] | None = None
     interval_of_spread: Callable[[Spread], Interval | None] | None = None
+    # What the value is held to be and how far it may be off, for comparing two periods.
+    estimate: Callable[[Counts], Estimate | None] | None = None
     # The count that says how many were asked or seen.
     sample: str = ""
+    # Why there is no value; where there are several reasons, which one the counts tell.
     reason: str = ""
+    reason_of: Callable[[Counts], str] | None = None
     # Only for plain counts and sums; else the docstring of `calculate` says both.
     formula: str = ""
     source: str = ""
@@ -223,9 +252,24 @@ class Kpi:
         """What it can be grouped by."""
         return (*self.shared_groups, *(grouping.slug for grouping in self.own_groups))
 
+    @property
+    def group_words(self) -> tuple[str, ...]:
+        """How its groups are asked for, with NAME where any name can stand."""
+        takes_name = {grouping.slug for grouping in self.own_groups if grouping.takes_name}
+        return tuple(f"{name}:NAME" if name in takes_name else name for name in self.groups)
+
     def grouping(self, slug: str) -> Grouping | None:
         """Return one of the KPI's own groupings, or None when the slug names none of them."""
-        return next((grouping for grouping in self.own_groups if grouping.slug == slug), None)
+        family, _, name = slug.partition(":")
+        for grouping in self.own_groups:
+            if grouping.takes_name and grouping.slug == family and name and not set(name) & UNNAMEABLE:
+                return grouping.called(name)
+            if not grouping.takes_name and grouping.slug == slug:
+                return grouping
+        return None
+
+    def can_be_grouped_by(self, slug: str) -> bool:
+        return slug in self.shared_groups or self.grouping(slug) is not None
 
     @property
     def direction(self) -> str:

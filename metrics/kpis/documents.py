@@ -70,8 +70,8 @@ def _kpi(kpi: Kpi) -> Iterator[str]:
     if kpi.benchmark:
         low, high = kpi.benchmark
         yield f"Benchmark: {low} to {high}.\n"
-    if kpi.own_groups:
-        yield "Can also be grouped by " + ", ".join(f"`{group.slug}`" for group in kpi.own_groups) + ".\n"
+    if own := [name for name in kpi.group_words if name not in kpi.shared_groups]:
+        yield "Can also be grouped by " + ", ".join(f"`{name}`" for name in own) + ".\n"
     if not kpi.is_additive:
         yield "Groups need not add up to the total.\n"
     yield "| variant | formula | source | numerator ÷ denominator | counts beside it |"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from csplatform.periods import Period, PeriodError, day_of, start_of_day
 from metrics.kpis.asking import Question
 from metrics.kpis.counting import Filters
-from metrics.kpis.definition import KpiError
+from metrics.kpis.definition import Kpi, KpiError
 from team.models import User
 
 LONGEST_TEXT = 200
@@ -54,15 +54,18 @@ def read_question(slug: str, given: Mapping[str, Any], *, user: Any, now: dateti
         lifecycle_stage=texts["lifecycle_stage"] or None,
         account=_id("account", texts["account"]),
         own=tuple(
-            (grouping.slug, key)
-            for grouping in question.kpi.own_groups
-            if (key := _text(grouping.slug, given.get(grouping.slug)))
+            (name, key) for name in own_filters(question.kpi, given) if (key := _text(name, given.get(name)))
         ),
     )
     return replace(question, filters=filters)
 
 
 _NAMES = ("variant", "group_by", "segment", "plan", "lifecycle_stage")
+
+
+def own_filters(kpi: Kpi, given: Iterable[str]) -> list[str]:
+    """Return which of these names filter by the KPI's own groupings."""
+    return [name for name in given if _text("filter", name) and kpi.grouping(name) is not None]
 
 
 def _text(field: str, value: Any) -> str:

@@ -6,26 +6,92 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Case, CharField, F, Q, QuerySet, Value, When
-from django.db.models.functions import Cast, Concat
+from django.db.models import Case, CharField, F, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.expressions import Combinable
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast, Concat, NullIf
 
 from metrics.calculations import (
+    Estimate,
+    Interval,
     customer_effort_score,
     customer_satisfaction,
     ease_share,
+    mean_estimate,
     mean_interval,
     mean_score,
+    net_promoter_estimate,
     net_promoter_interval,
     net_promoter_score,
+    share_estimate,
     wilson_interval,
 )
 from metrics.kpis.counting import ONE, day_of_moment
-from metrics.kpis.definition import Amount, Kpi, Part, Scope, Variant
-from surveys.models import Answer
+from metrics.kpis.definition import UNNAMEABLE, Amount, Counts, Grouping, Kpi, Part, Scope, Variant
+from surveys.models import Answer, Response, Survey
 
 THEME = "Voice of the customer"
 NO_RESPONSES = "no_responses"
 NOTHING = Value(0)
+# How many names a page offers.
+MOST_NAMES = 500
+
+
+# --- How answers can be grouped -------------------------------------------------------
+
+
+def _surveys() -> dict[str, str]:
+    names = Survey.objects.order_by("name").values_list("name", flat=True)[:MOST_NAMES]
+    return {name: name for name in names}
+
+
+def _attributes() -> dict[str, str]:
+    """Return the further columns of imported surveys, as the latest response of each has them."""
+    latest = (
+        Response.objects.filter(survey=OuterRef("pk"), state=Response.State.CONFIRMED)
+        .order_by("-given_at", "-pk")
+        .values("pk")[:1]
+    )
+    found = Response.objects.filter(
+        pk__in=Survey.objects.order_by("-pk")[:MOST_NAMES].values(kpi=Subquery(latest))
+    )
+    names = {
+        name
+        for attributes in found.values_list("attributes", flat=True)
+        for name in attributes
+        if not set(name) & UNNAMEABLE
+    }
+    return {name: name for name in sorted(names)[:MOST_NAMES]}
+
+
+SURVEY = Grouping(slug="survey", label="Survey", labels=_surveys)
+QUESTION = Grouping(slug="question", label="Question")
+LANGUAGE = Grouping(slug="language", label="Language")
+SCALE = Grouping(slug="scale", label="Scale")
+ATTRIBUTE = Grouping(slug="attribute", label="Column of the survey", labels=_attributes, takes_name=True)
+
+
+def _scale(dash: str) -> Combinable:
+    return Concat(
+        Cast("scale_low", CharField()), Value(dash), Cast("scale_high", CharField()), output_field=CharField()
+    )
+
+
+def _attribute(name: str) -> Combinable:
+    # SQLite writes JSON's null as text.
+    return NullIf(KeyTextTransform(name, "response__attributes"), Value("null"))
+
+
+GROUPS: Mapping[str, Any] = {
+    "survey": "response__survey__name",
+    "question": "question",
+    "language": "response__language",
+    "scale": _scale("-"),
+    "attribute": _attribute,
+}
+
+
+# --- What was answered ----------------------------------------------------------------
 
 
 def _answers(kind: str) -> Callable[[Scope], QuerySet[Any]]:
@@ -39,16 +105,14 @@ def _answers(kind: str) -> Callable[[Scope], QuerySet[Any]]:
 
 
 def _part(kind: str, amounts: Mapping[str, Amount], *, is_on_one_scale: bool = False) -> Part:
-    scale = Concat(
-        Cast("scale_low", CharField()), Value("–"), Cast("scale_high", CharField()), output_field=CharField()
-    )
     return Part(
         facts=_answers(kind),
         amounts=amounts,
         account="response__account",
         csm_on=day_of_moment("response__given_at"),
         anonymous="response__survey__is_anonymous",
-        scale=scale if is_on_one_scale else None,
+        scale=_scale("–") if is_on_one_scale else None,
+        groups=GROUPS,
         columns={
             "day": day_of_moment("response__given_at"),
             "survey": "response__survey__name",
@@ -66,6 +130,19 @@ def _if(condition: Q, amount: Any = ONE) -> Amount:
 
 _PROMOTES, _DETRACTS = Q(score__gte=9), Q(score__lte=6)
 
+
+def _interval_of_nps(counts: Counts) -> Interval | None:
+    return net_promoter_interval(
+        promoters=counts["promoters"], detractors=counts["detractors"], answers=counts["answers"]
+    )
+
+
+def _estimate_of_nps(counts: Counts) -> Estimate | None:
+    return net_promoter_estimate(
+        promoters=counts["promoters"], detractors=counts["detractors"], answers=counts["answers"]
+    )
+
+
 NPS = Kpi(
     slug="nps",
     label="Net Promoter Score",
@@ -77,6 +154,7 @@ NPS = Kpi(
         "How far promoters outnumber detractors, of all who said how likely they are to recommend us. "
         "9 and 10 promote, 7 and 8 are passive, 6 and below detract; a skipped question is no answer."
     ),
+    own_groups=(SURVEY, LANGUAGE, SCALE, ATTRIBUTE),
     benchmark=(Decimal(30), Decimal(70)),
     variants=(
         Variant(
@@ -97,13 +175,21 @@ NPS = Kpi(
             numerator="balance",
             denominator="answers",
             calculate=net_promoter_score,
-            interval=lambda counts: net_promoter_interval(
-                promoters=counts["promoters"], detractors=counts["detractors"], answers=counts["answers"]
-            ),
+            interval=_interval_of_nps,
+            estimate=_estimate_of_nps,
             reason=NO_RESPONSES,
         ),
     ),
 )
+
+
+def _of_mean(counts: Counts) -> dict[str, Decimal]:
+    return {
+        "total": counts["score_total"],
+        "squares": counts["_squares"],
+        "answers": counts["answers"],
+    }
+
 
 CSAT = Kpi(
     slug="csat",
@@ -116,6 +202,7 @@ CSAT = Kpi(
         "The share of answers to satisfaction questions that are positive. From which score on an answer is "
         "positive belongs to the question: 4 of 5 as a rule. The mean needs all answers on one scale."
     ),
+    own_groups=(SURVEY, QUESTION, LANGUAGE, SCALE, ATTRIBUTE),
     variants=(
         Variant(
             slug="share",
@@ -130,6 +217,7 @@ CSAT = Kpi(
             denominator="answers",
             calculate=customer_satisfaction,
             interval=lambda counts: wilson_interval(part=counts["satisfied"], whole=counts["answers"]),
+            estimate=lambda counts: share_estimate(part=counts["satisfied"], whole=counts["answers"]),
             reason=NO_RESPONSES,
         ),
         Variant(
@@ -149,9 +237,8 @@ CSAT = Kpi(
             numerator="score_total",
             denominator="answers",
             calculate=mean_score,
-            interval=lambda counts: mean_interval(
-                total=counts["score_total"], squares=counts["_squares"], answers=counts["answers"]
-            ),
+            interval=lambda counts: mean_interval(**_of_mean(counts)),
+            estimate=lambda counts: mean_estimate(**_of_mean(counts)),
             reason=NO_RESPONSES,
             unit="points",
         ),
@@ -179,6 +266,7 @@ CES = Kpi(
         "How far customers agree that it was easy, from 1 (strongly disagree) to 7 (strongly agree): the "
         "mean, and beside it the share of 5 to 7. The interval of the mean is the normal approximation."
     ),
+    own_groups=(SURVEY, QUESTION, LANGUAGE, ATTRIBUTE),
     variants=(
         Variant(
             slug="mean",
@@ -187,9 +275,8 @@ CES = Kpi(
             numerator="score_total",
             denominator="answers",
             calculate=customer_effort_score,
-            interval=lambda counts: mean_interval(
-                total=counts["score_total"], squares=counts["_squares"], answers=counts["answers"]
-            ),
+            interval=lambda counts: mean_interval(**_of_mean(counts)),
+            estimate=lambda counts: mean_estimate(**_of_mean(counts)),
             reason=NO_RESPONSES,
         ),
         Variant(
@@ -200,6 +287,7 @@ CES = Kpi(
             denominator="answers",
             calculate=ease_share,
             interval=lambda counts: wilson_interval(part=counts["easy"], whole=counts["answers"]),
+            estimate=lambda counts: share_estimate(part=counts["easy"], whole=counts["answers"]),
             reason=NO_RESPONSES,
             unit="percent",
         ),

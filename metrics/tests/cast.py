@@ -82,6 +82,7 @@ def make_company() -> Cast:
         Charge.objects.create(account=account, day=day, amount=amount, currency="EUR")
 
     _answers(acme, globex)
+    _imported_answers(acme)
     _tickets(acme, globex)
     _usage(acme, globex)
     return Cast(ada, grace, acme, globex, initech)
@@ -135,6 +136,24 @@ def _answers(acme: Account, globex: Account) -> None:
     answer("nps", 0, account=acme, is_anonymous=True)
     answer("nps", 0, account=acme, state=Response.State.PROVISIONAL)
     answer("nps", 0, account=acme, day=date(2026, 3, 1))
+
+
+def _imported_answers(acme: Account) -> None:
+    """Answers of another survey, in two languages and with further columns."""
+    for language, attributes, score in (
+        ("es", {"met a problem": "yes", "gate": 3}, 10),
+        ("es", {"met a problem": "no"}, 6),
+        ("en", {}, 8),
+    ):
+        response = Response.objects.create(
+            survey=Survey.objects.get_or_create(name="Airport")[0],
+            account=acme,
+            given_at=at(february(17)),
+            recorded_at=at(february(17)),
+            language=language,
+            attributes=attributes,
+        )
+        Answer.objects.create(response=response, kind="nps", score=score, scale_low=1, scale_high=10)
 
 
 def ticket(

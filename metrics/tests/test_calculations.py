@@ -10,6 +10,7 @@ import pytest
 from accounts.calculations import monthly_amount
 from metrics import calculations
 from metrics.calculations import (
+    Estimate,
     Interval,
     cohort_churn_rate,
     customer_churn_rate,
@@ -23,7 +24,9 @@ from metrics.calculations import (
     gross_revenue_churn_rate,
     gross_revenue_retention,
     license_utilization,
+    mean_estimate,
     mean_interval,
+    net_promoter_estimate,
     net_promoter_interval,
     net_promoter_score,
     net_renewal_rate,
@@ -31,6 +34,8 @@ from metrics.calculations import (
     predictive_lifetime_value,
     quick_ratio,
     renewal_rate,
+    share_estimate,
+    significance_of,
     stickiness,
     widened_churn_rate,
     wilson_interval,
@@ -95,6 +100,62 @@ def test_the_interval_of_a_worked_example_comes_out(
     example: str, interval: Interval | None, expected: list[str]
 ) -> None:
     assert both_ends(interval) == expected, example
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "z", "is_significant"),
+    [((12, 3, 20), (9, 5, 20), "0.949", False), ((120, 30, 200), (90, 50, 200), "3.193", True)],
+)
+def test_d16_a_change_of_the_score_is_told_from_chance(
+    before: tuple[int, int, int], now: tuple[int, int, int], z: str, is_significant: bool
+) -> None:
+    def estimate(wave: tuple[int, int, int]) -> Estimate | None:
+        promoters, detractors, answers = wave
+        return net_promoter_estimate(promoters=promoters, detractors=detractors, answers=answers)
+
+    found = significance_of(estimate(now), estimate(before))
+    assert found is not None
+    assert (shown(found.z, 3), found.is_significant) == (z, is_significant)
+    assert significance_of(estimate(before), estimate(now)) == found, "a rise is as far as a fall"
+
+
+def test_two_shares_are_compared_by_their_adjusted_variances() -> None:
+    found = significance_of(share_estimate(part=80, whole=100), share_estimate(part=60, whole=100))
+    # 81/102 and 61/102 lie 20/102 apart; their variances are 1701/102³ and 2501/102³.
+    assert found is not None
+    assert shown(found.z, 3) == shown(Decimal(20) * Decimal(102).sqrt() / Decimal(1701 + 2501).sqrt(), 3)
+
+
+def test_two_means_are_compared_by_their_variances() -> None:
+    # 3, 5 and 7, 9: means 4 and 8, each with s² ÷ n = 1.
+    first = mean_estimate(total=8, squares=34, answers=2)
+    second = mean_estimate(total=16, squares=130, answers=2)
+    found = significance_of(second, first)
+    assert found is not None
+    assert shown(found.z, 3) == "2.828"
+
+
+def test_without_variation_there_is_nothing_to_measure_a_change_with() -> None:
+    same = Estimate(Decimal(4), Decimal(0))
+    assert significance_of(same, Estimate(Decimal(5), Decimal(0))) is None
+    assert significance_of(same, same) == (0, False)
+    assert significance_of(same, None) is None
+
+
+@pytest.mark.parametrize(
+    ("population", "expected"),
+    [
+        (None, ["14.05", "44.20"]),
+        (200, ["18.44", "39.81"]),
+        (100, ["29.13", "29.13"]),
+        (50, ["14.05", "44.20"]),
+    ],
+)
+def test_the_more_of_those_asked_have_answered_the_less_is_left_to_chance(
+    population: int | None, expected: list[str]
+) -> None:
+    interval = net_promoter_interval(promoters=50, detractors=20, answers=100, population=population)
+    assert both_ends(interval) == expected
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,45 @@ def test_the_groups_add_up_to_the_total(kpi: Kpi, variant: Variant, company: Cas
             assert total == plain.counts[name] or (not kpi.is_additive and total > plain.counts[name])
 
 
+def own_groupings(kpi: Kpi) -> Iterator[str]:
+    for grouping in kpi.own_groups:
+        if grouping.takes_name:
+            yield from (grouping.called(name).slug for name in grouping.known_labels())
+        else:
+            yield grouping.slug
+
+
+@all_variants
+def test_the_kpis_own_groups_add_up_or_stand_beside_the_whole(
+    kpi: Kpi, variant: Variant, company: Cast
+) -> None:
+    plain = ask(about(kpi, variant)).figure
+    for group_by in own_groupings(kpi):
+        answer = ask(about(kpi, variant, group_by=group_by))
+        assert answer.groups
+        assert answer.figure.counts == plain.counts
+        for name in variant.count_names:
+            counts = [group.figure.counts[name] for group in answer.groups]
+            if variant.part_of(name).group(group_by) is None:
+                assert set(counts) == {plain.counts[name]}, (group_by, name)
+            else:
+                total = sum(counts)
+                assert total == plain.counts[name] or (not kpi.is_additive and total > plain.counts[name])
+
+
+@all_variants
+def test_the_rows_of_the_kpis_own_groups_add_up_to_their_counts(
+    kpi: Kpi, variant: Variant, company: Cast
+) -> None:
+    for group_by in own_groupings(kpi):
+        for group in ask(about(kpi, variant, group_by=group_by)).groups:
+            question = about(kpi, variant, filters=Filters(own=((group_by, group.key),)))
+            assert ask(question).figure.counts == group.figure.counts, (group_by, group.label)
+            for name in variant.count_names:
+                total = sum((row["amount"] for row in rows(question, name)), Decimal(0))
+                assert total == group.figure.counts[name], (group_by, group.label, name)
+
+
 @all_variants
 def test_a_series_says_the_same_as_asking_for_each_step(kpi: Kpi, variant: Variant, company: Cast) -> None:
     question = replace(about(kpi, variant), period=Period(date(2025, 12, 1), date(2026, 3, 9)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from io import StringIO
 
@@ -12,7 +13,7 @@ from accounts.tests.factories import make_account, make_user, subscribe
 from csplatform.periods import Period
 from metrics.kpis import KPIS, KpiError, Question, ask, read_question, rows, series
 from metrics.models import Target
-from metrics.tests.cast import FEBRUARY, february
+from metrics.tests.cast import FEBRUARY, answer, february
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 3, 10, 9, tzinfo=UTC)
@@ -168,8 +169,23 @@ def test_the_command_prints_the_number_its_counts_and_its_formula() -> None:
     assert "2026-02-03" in printed("mrr", "--start", "2026-02-01", "--end", "2026-03-01", "--rows", "new")
 
 
+def test_the_command_filters_by_the_kpis_own_groupings() -> None:
+    answer("nps", 9)
+    answer("nps", 0, is_anonymous=True)
+    asked = ("nps", "--start", "2026-02-01", "--end", "2026-03-01", "--format", "json")
+    assert json.loads(printed(*asked, "--where", "survey=Open"))["value"] == "100"
+    assert json.loads(printed(*asked, "--where", "survey=Quiet"))["value"] == "-100"
+
+
 def test_the_command_refuses_with_a_sentence_and_exit_code_2() -> None:
-    for arguments in (["nonsense"], [], ["mrr", "--start", "soon"], ["mrr", "--rows", "nothing"]):
+    for arguments in (
+        ["nonsense"],
+        [],
+        ["mrr", "--start", "soon"],
+        ["mrr", "--rows", "nothing"],
+        ["mrr", "--where", "survey=Open"],
+        ["nps", "--where", "survey"],
+    ):
         with pytest.raises(CommandError) as raised:
             printed(*arguments)
         assert raised.value.returncode == 2

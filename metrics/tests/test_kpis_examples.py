@@ -11,7 +11,7 @@ from accounts import ledger
 from accounts.models import Charge, ExchangeRate, Subscription
 from accounts.tests.factories import change_terms, make_account, make_plan, make_user, subscribe
 from csplatform.periods import Period
-from metrics.kpis import Answer, Filters, KpiError, Question, ask, late_facts, rows
+from metrics.kpis import Answer, Filters, KpiError, Question, ask, compare, late_facts, rows
 from metrics.kpis.reading import read_question
 from metrics.tests.cast import FEBRUARY, active, answer, february, hold, ticket
 from usage.models import EndUser
@@ -194,6 +194,39 @@ def test_d12_skipped_questions_change_no_score() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("january", "february_", "z", "is_significant"),
+    [((12, 5, 3), (9, 6, 5), "0.949", False), ((120, 50, 30), (90, 60, 50), "3.193", True)],
+)
+def test_d16_the_same_fall_is_chance_among_few_and_none_among_many(
+    january: tuple[int, ...], february_: tuple[int, ...], z: str, is_significant: bool
+) -> None:
+    for times, day in ((january, date(2026, 1, 10)), (february_, february(10))):
+        for number, score in zip(times, (9, 7, 0), strict=True):
+            for _ in range(number):
+                answer("nps", score, day=day)
+    found = compare(Question("nps", FEBRUARY, now=at(12, 1)), "previous")
+    assert found.change == -25
+    assert found.significance is not None
+    assert (str(round(found.significance.z, 3)), found.significance.is_significant) == (z, is_significant)
+
+
+def test_a_change_of_what_nobody_answered_or_on_another_scale_is_none() -> None:
+    answer("csat", 4)
+    answer("csat", 5)
+    question = Question("csat", FEBRUARY, variant="mean", now=at(12, 1))
+    assert compare(question, "previous").change is None
+    assert compare(question, "previous").significance is None
+    answer("csat", 9, scale=(1, 10), day=date(2026, 1, 5))
+    answer("csat", 8, scale=(1, 10), day=date(2026, 1, 5))
+    assert (compare(question, "previous").change, compare(question, "previous").significance) == (None, None)
+    answer("csat", 3, day=date(2025, 2, 10))
+    answer("csat", 4, day=date(2025, 2, 10))
+    found = compare(question, "year")
+    assert found.change == 1
+    assert found.significance is not None
+
+
 def test_d14_satisfaction_counts_from_the_questions_own_threshold() -> None:
     for score in (5, 5, 4, 3, 1):
         answer("csat", score)
@@ -320,6 +353,31 @@ def test_anonymous_answers_count_in_the_total_and_for_no_account() -> None:
         "Acme",
         None,
     ]
+
+
+def test_anonymous_answers_stand_in_their_surveys_group_and_open_to_their_rows() -> None:
+    answer("nps", 10, account=make_account())
+    answer("nps", 2, is_anonymous=True)
+    found = {group.key: group.figure.denominator for group in asked("nps", group_by="survey").groups}
+    assert found == {"Open": 1, "Quiet": 1}
+    quiet = asked("nps", filters=Filters(own=(("survey", "Quiet"),)))
+    assert (quiet.value, len(rows(quiet.question, "answers"))) == (-100, 1)
+
+
+@pytest.mark.parametrize("name", ["gate", "it's 100 %; DROP", "$.path[0]", "ключ:значение"])
+def test_answers_are_grouped_by_any_column_their_survey_came_with(name: str) -> None:
+    for score, gate in ((10, "A"), (9, "A"), (3, 7), (5, True), (8, None)):
+        given = answer("nps", score).response
+        given.attributes = {name: gate}
+        given.save()
+    found = asked("nps", group_by=f"attribute:{name}")
+    assert {group.key: group.figure.numerator for group in found.groups} == {
+        "": 0,
+        "7": -1,
+        "A": 2,
+        "true": -1,
+    }
+    assert asked("nps", filters=Filters(own=((f"attribute:{name}", "A"),))).figure.denominator == 2
 
 
 def test_an_answer_recorded_late_was_not_known_before() -> None:

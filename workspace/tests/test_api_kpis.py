@@ -9,6 +9,7 @@ from accounts.models import Account
 from accounts.tests.factories import make_account, make_user, subscribe
 from metrics.kpis import KPIS
 from metrics.models import Target
+from metrics.tests.cast import answer
 from team.models import User
 from workspace.tests.test_api_customers import Caller, as_user, assert_problem
 
@@ -86,9 +87,62 @@ def test_groups_carry_their_counts(caller):
     assert [(group["label"], group["value"]) for group in body["groups"]] == [("Ada", "100.00")]
 
 
+def test_compare_puts_an_earlier_period_beside_the_number(caller):
+    acme = Account.objects.get(name="Acme")
+    for month, scores in ((1, (9,) * 12 + (7,) * 5 + (0,) * 3), (2, (9,) * 9 + (7,) * 6 + (0,) * 5)):
+        for score in scores:
+            answer("nps", score, account=acme, day=date(2026, month, 12))
+    asked = {"start": "2026-02-01", "end": "2026-03-01"}
+    body = caller.get("/api/v1/kpis/nps/", compare="previous", **asked).json()
+    assert body["comparison"] == {
+        "to": "previous",
+        "period": {"start": "2026-01-01", "end": "2026-02-01"},
+        "value": "45",
+        "numerator": "9",
+        "denominator": "20",
+        "sample_size": 20,
+        "reason": None,
+        "change": "-25",
+        "significance": {"z": "0.948601", "level": "0.95", "significant": False},
+    }
+    plain = caller.get("/api/v1/kpis/nps/", **asked).json()
+    assert {**plain, "computed_at": "", "data_as_of": ""} == {
+        **{name: value for name, value in body.items() if name != "comparison"},
+        "computed_at": "",
+        "data_as_of": "",
+    }
+    year = caller.get("/api/v1/kpis/mrr/", compare="year", **MARCH).json()["comparison"]
+    assert year["period"] == {"start": "2025-03-01", "end": "2025-04-01"}
+    assert (year["value"], year["change"], year["significance"]) == ("0.00", "100.00", None)
+
+
+def test_own_groupings_filter_and_group(caller):
+    acme = Account.objects.get(name="Acme")
+    for score, problem in ((10, "no"), (9, "no"), (2, "yes")):
+        given = answer("nps", score, account=acme, day=date(2026, 3, 3)).response
+        given.attributes = {"met a problem": problem}
+        given.save()
+    name = "attribute:met a problem"
+    body = caller.get("/api/v1/kpis/nps/", group_by=name, **MARCH).json()
+    assert [(group["label"], group["value"]) for group in body["groups"]] == [("no", "100"), ("yes", "-100")]
+    assert caller.get("/api/v1/kpis/nps/", **{name: "yes"}, **MARCH).json()["value"] == "-100"
+    assert caller.get("/api/v1/kpis/nps/rows/", **{name: "no"}, **MARCH).json()["count"] == 2
+    assert caller.get("/api/v1/kpis/nps/", survey="Open", **MARCH).json()["denominator"] == "3"
+    catalogue = {entry["slug"]: entry for entry in caller.get("/api/v1/kpis/").json()["results"]}
+    assert catalogue["nps"]["groups"][-4:] == ["survey", "language", "scale", "attribute:NAME"]
+
+
 @pytest.mark.parametrize(
     ("path", "query", "field"),
     [
+        ("nps/", {"compare": "tomorrow"}, "compare"),
+        ("nps/", {"compare": "year", "start": "1900-06-01", "end": "1900-07-01"}, "compare"),
+        ("nps/", {"group_by": "attribute"}, "group_by"),
+        ("nps/", {"group_by": "attribute:"}, "group_by"),
+        ("nps/", {"group_by": 'attribute:a"b'}, "group_by"),
+        ("nps/", {"attribute": "x"}, "attribute"),
+        ("mrr/", {"survey": "x"}, "survey"),
+        ("mrr/series/", {"compare": "year"}, "compare"),
         ("mrr/", {"start": "2026-04-01", "end": "2026-03-01"}, "end"),
         ("mrr/", {"start": "yesterday"}, "start"),
         ("mrr/", {"start": "0001-01-01", "end": "9999-12-31"}, "start"),

@@ -141,6 +141,22 @@ def test_the_facts_that_came_late_are_listed(admin: Client) -> None:
     assert "What we learned later" not in page(admin, "nps")
 
 
+def test_the_change_says_whether_it_is_more_than_chance(admin: Client, company: Cast) -> None:
+    for score in (9, 9, 9, 0):
+        answer("nps", score, account=company.acme, day=date(2026, 1, 9))
+    assert "change not significant (z 0." in page(admin, "nps")
+
+
+def test_the_page_offers_the_kpis_own_groups_and_filters_by_them(admin: Client) -> None:
+    text = page(admin, "nps", group_by="attribute:met a problem")
+    assert '<option value="attribute:met a problem" selected>met a problem</option>' in text
+    assert '<option value="Airport">Airport</option>' in text
+    assert "attribute%3Amet+a+problem=yes" in text
+    filtered = page(admin, "nps", **{"attribute:met a problem": "yes", "survey": "Airport"})
+    assert ">100<" in filtered
+    assert '<option value="Airport" selected>Airport</option>' in filtered
+
+
 def test_the_export_holds_the_rows_and_no_formulas(admin: Client) -> None:
     account = make_account("=cmd()")
     subscribe(account, 10, february(3))

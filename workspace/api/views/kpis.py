@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from csplatform.periods import Step
 from metrics.calculations import exact_text
-from metrics.kpis import KPIS, STEPS, Aims, Kpi, KpiError, ask, read_question, rows, series
+from metrics.kpis import EARLIER, KPIS, STEPS, Aims, Kpi, KpiError, ask, compare, read_question, rows, series
 from metrics.models import Target
 from workspace.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from workspace.api.problems import FieldError
@@ -72,6 +72,25 @@ _HELD_AGAINST: dict[str, Any] = {
         "properties": {name: {"type": "string"} for name in ("low", "high")},
     },
 }
+_COMPARISON: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "to": {"type": "string", "enum": list(EARLIER)},
+        "period": {"type": "object", "properties": {"start": _DATE, "end": _DATE}},
+        **{name: _FIGURE[name] for name in ("value", "numerator", "denominator", "sample_size", "reason")},
+        "change": {**_NUMBER, "description": "The value less the earlier one."},
+        "significance": {
+            "type": "object",
+            "nullable": True,
+            "description": "Whether the change is more than chance would make; null where not defined.",
+            "properties": {
+                "z": {"type": "string"},
+                "level": {"type": "string"},
+                "significant": {"type": "boolean"},
+            },
+        },
+    },
+}
 _ANSWER: dict[str, Any] = {
     "type": "object",
     "required": ["kpi", "version", "period", "value", "unit", "groups", "computed_at", "data_as_of"],
@@ -98,6 +117,7 @@ _ANSWER: dict[str, Any] = {
                 },
             },
         },
+        "comparison": {**_COMPARISON, "description": "Only when `compare` is asked."},
         "known_at": {"type": "string", "format": "date-time", "nullable": True},
         "computed_at": {"type": "string", "format": "date-time"},
         "data_as_of": {"type": "string", "format": "date-time"},
@@ -116,9 +136,13 @@ def fields_named() -> Iterator[None]:
         raise FieldError((error.field, "invalid", error.message)) from error
 
 
-def own_groups(slug: str) -> set[str]:
+def own_groups(request: Request, slug: str) -> set[str]:
     """Return the parameters that filter by the KPI's own groupings."""
-    return {grouping.slug for grouping in KPIS[slug].own_groups} if slug in KPIS else set()
+    kpi = KPIS.get(slug)
+    if kpi is None:
+        return set()
+    known = {grouping.slug for grouping in kpi.own_groups if not grouping.takes_name}
+    return known | {name for name in request.query_params if kpi.grouping(name)}
 
 
 def described(kpi: Kpi, target: Target | None) -> dict[str, Any]:
@@ -144,7 +168,7 @@ def described(kpi: Kpi, target: Target | None) -> dict[str, Any]:
             }
             for variant in kpi.variants
         ],
-        "groups": list(kpi.groups),
+        "groups": list(kpi.group_words),
         "additive": kpi.is_additive,
         "target": exact_text(target.value) if target else None,
         "target_months": target.months if target else None,
@@ -191,14 +215,27 @@ class KpiCatalogueView(APIView):
 class KpiView(APIView):
     @extend_schema(
         operation_id="kpis_retrieve",
-        parameters=[*_PARAMETERS, OpenApiParameter("group_by", str)],
+        parameters=[
+            *_PARAMETERS,
+            OpenApiParameter("group_by", str),
+            OpenApiParameter(
+                "compare",
+                str,
+                enum=list(EARLIER),
+                description="Put the period before, or the year before, beside it.",
+            ),
+        ],
         responses=OpenApiResponse(_ANSWER),
     )
     def get(self, request: Request, slug: str) -> Response:
         """One number for a period, with its counts, its interval and its groups."""
-        refuse_unknown_parameters(request, QUESTION | own_groups(slug) | {"group_by"})
+        refuse_unknown_parameters(request, QUESTION | own_groups(request, slug) | {"group_by", "compare"})
+        to = request.query_params.get("compare", "")
         with fields_named():
-            return Response(ask(read_question(slug, request.query_params, user=request.user)).as_dict())
+            question = read_question(slug, request.query_params, user=request.user)
+            if to:
+                return Response(compare(question, to).as_dict())
+            return Response(ask(question).as_dict())
 
 
 class KpiSeriesView(APIView):
@@ -211,7 +248,7 @@ class KpiSeriesView(APIView):
     )
     def get(self, request: Request, slug: str) -> Response:
         """The number for each day, week, month … of the period."""
-        refuse_unknown_parameters(request, QUESTION | own_groups(slug) | {"step"})
+        refuse_unknown_parameters(request, QUESTION | own_groups(request, slug) | {"step"})
         with fields_named():
             question = read_question(slug, request.query_params, user=request.user)
             step = cast(Step, request.query_params.get("step", "month"))
@@ -250,7 +287,7 @@ class KpiRowsView(APIView):
     )
     def get(self, request: Request, slug: str) -> Response:
         """The rows that were counted; their amounts add up to exactly the part."""
-        refuse_unknown_parameters(request, QUESTION | own_groups(slug) | {"part", "limit", "cursor"})
+        refuse_unknown_parameters(request, QUESTION | own_groups(request, slug) | {"part", "limit", "cursor"})
         at = _whole(request, "cursor", 0, 0, 10**12)
         limit = _whole(request, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
         with fields_named():

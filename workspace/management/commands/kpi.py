@@ -53,6 +53,13 @@ class Command(BaseCommand):
         parser.add_argument("--lifecycle-stage", default="")
         parser.add_argument("--account", default="", help="Only this account: its id.")
         parser.add_argument(
+            "--where",
+            action="append",
+            default=[],
+            metavar="GROUPING=GROUP",
+            help="Only this group of one of the KPI's own groupings, such as survey=Relationship.",
+        )
+        parser.add_argument(
             "--rows",
             default="",
             metavar="PART",
@@ -67,7 +74,7 @@ class Command(BaseCommand):
         if not options["slug"]:
             raise CommandError("Name a KPI, or ask for them all with --list.", returncode=2)
         try:
-            question = read_question(options["slug"], options, user=None)
+            question = read_question(options["slug"], options | _wanted(options), user=None)
             if options["rows"]:
                 self._rows(rows(question, options["rows"]), options["format"])
                 return
@@ -171,6 +178,19 @@ class Command(BaseCommand):
             account = row["account"] or {"name": "", "id": ""}
             cells = [account["name"], account["id"], *(row[name] for name in found.columns)]
             out.writerow([safe_cell(_plain(cell)) for cell in [*cells, row["amount"]]])
+
+
+def _wanted(options: dict[str, Any]) -> dict[str, str]:
+    """Return what --where says; raise KpiError when the KPI has no such grouping."""
+    wanted = {}
+    for text in options["where"]:
+        name, _, group = text.partition("=")
+        kpi = KPIS.get(options["slug"])
+        if kpi and (kpi.grouping(name) is None or not group):
+            known = ", ".join(name for name in kpi.group_words if name not in kpi.shared_groups) or "none"
+            raise KpiError("where", f"Write GROUPING=GROUP; {kpi.slug} has {known}, not {text!r}.")
+        wanted[name] = group
+    return wanted
 
 
 def _money_places(answer: Answer) -> int:
