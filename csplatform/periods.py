@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Literal
 
 from dateutil.relativedelta import relativedelta
@@ -101,6 +102,16 @@ class Period:
     @property
     def last_day(self) -> date:
         return self.end - timedelta(days=1)
+
+    @property
+    def months(self) -> Decimal:
+        """Return how many months these days are: whole ones exactly, else 365 ÷ 12 days to each.
+
+        >>> Period(date(2026, 1, 15), date(2026, 3, 15)).months
+        Decimal('2')
+        """
+        apart = relativedelta(self.end, self.start)
+        return Decimal(self.days * 12) / 365 if apart.days else Decimal(apart.years * 12 + apart.months)
 
     @classmethod
     def month_of(cls, day: date) -> Period:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import zoneinfo
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -347,6 +348,19 @@ try:
 except ValueError as error:
     raise ImproperlyConfigured(f"SMALL_SAMPLE: write a number ({error}).") from error
 _check("SMALL_SAMPLE", SMALL_SAMPLE, is_good=SMALL_SAMPLE >= 0, rule="0 or more is needed.")
+
+# How much of the revenue is left once what we sell has been made; lifetime value says when it is a guess.
+IS_GROSS_MARGIN_SET = bool(env.str("GROSS_MARGIN_PERCENT", default=""))
+try:
+    GROSS_MARGIN_PERCENT = Decimal(env.str("GROSS_MARGIN_PERCENT", default="") or 100)
+except InvalidOperation as error:
+    raise ImproperlyConfigured("GROSS_MARGIN_PERCENT: write a number, such as 75 or 82.5.") from error
+_check(
+    "GROSS_MARGIN_PERCENT",
+    GROSS_MARGIN_PERCENT,
+    is_good=GROSS_MARGIN_PERCENT.is_finite() and 0 < GROSS_MARGIN_PERCENT <= 100,
+    rule="more than 0 and at most 100 is needed.",
+)
 
 # --- Mail -----------------------------------------------------------------------------
 

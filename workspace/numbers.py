@@ -353,9 +353,13 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
     if question is None:
         context |= {"variant": kpi.default, "periods": _shortcuts(request, None)}
         return render(request, "workspace/kpi.html", context, status=400)
-    answer, *before = ask_many([question, *_before(question)])
+    earlier = _before(question)
+    answer, *others = ask_many([question, *earlier, *_beside(question)])
+    before, beside = others[: len(earlier)], others[len(earlier) :]
     found, part, problem = _rows(request, question)
     context |= {
+        "unit_words": UNITS[answer.variant.unit or kpi.unit],
+        "beside": beside,
         "answer": answer,
         "variant": answer.variant,
         "period_words": in_words(question.period),
@@ -366,7 +370,7 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
         "chart": _chart(question),
         "waterfall": _waterfall(request, answer),
         "grouped_by": _group_words(kpi, question.group_by) if question.group_by else "",
-        "groups": [_group_line(request, answer, group) for group in answer.groups],
+        "groups": [_group_line(request, answer, group, beside) for group in answer.groups],
         "late": _late(question, answer) if answer.restated else [],
         "part": part,
         "part_tabs": _part_tabs(request, answer, part),
@@ -481,8 +485,10 @@ def _cell(value: Any) -> Any:
     return value.replace("_", " ") if isinstance(value, str) and value.islower() else value
 
 
-def _group_line(request: HttpRequest, answer: Answer, group: Group) -> dict[str, Any]:
-    """Return a group's row with the way to its own page."""
+def _group_line(
+    request: HttpRequest, answer: Answer, group: Group, beside: Sequence[Answer]
+) -> dict[str, Any]:
+    """Return a group's row with the way to its own page, and the values of other KPIs beside it."""
     question = answer.question
     query = request.GET.copy()
     for name in ("page", "group_by", "end"):
@@ -493,7 +499,14 @@ def _group_line(request: HttpRequest, answer: Answer, group: Group) -> dict[str,
         query["start"], query["last"] = step.start.isoformat(), step.last_day.isoformat()
     else:
         query[question.group_by] = group.key
-    return {"group": group, "href": f"?{query.urlencode()}" if group.key else ""}
+    return {
+        "group": group,
+        "href": f"?{query.urlencode()}" if group.key else "",
+        "beside": [
+            (next((one.figure for one in other.groups if one.key == group.key), None), other.unit)
+            for other in beside
+        ],
+    }
 
 
 def _step(name: str) -> Step:
@@ -508,6 +521,15 @@ def _before(question: Question) -> list[Question]:
         return [earlier_question(question, "previous")]
     except KpiError:  # the calendar begins in 1900
         return []
+
+
+def _beside(question: Question) -> list[Question]:
+    """Return the same question about the KPIs that are shown beside this one."""
+    return [
+        replace(question, slug=slug, variant="", group_by=question.group_by)
+        for slug in question.kpi.beside
+        if not question.group_by or question.group_by in KPIS[slug].groups
+    ]
 
 
 def _change(answer: Answer, before: Answer) -> dict[str, Any] | None:
@@ -544,7 +566,10 @@ def _shortcuts(request: HttpRequest, now: Period | None) -> list[dict[str, Any]]
 
 
 def _chart(question: Question) -> Chart | None:
-    """Return the course: within the period if it is long, else the year up to it."""
+    """Return the course: within the period if it is long, else the year up to it.
+
+    What is usually asked of many months is drawn at the end of each month, looking back as far.
+    """
     period = question.period
     if question.known_at and not question.kpi.has_known_at:
         return None
@@ -554,8 +579,18 @@ def _chart(question: Question) -> Chart | None:
         )
         period = Period(first, period.end)
     step: Step = "week" if period.days <= 92 else "month" if period.days <= 366 * 4 else "year"
-    answers = series(replace(question, period=period, group_by=""), step)
-    labels = step_labels(answers, step)
+    looks_back = question.kpi.default_months and not question.kpi.looks_ahead
+    if looks_back and question.period.months == question.kpi.default_months:
+        step = "month"
+        shown = _month_ends(question.period.end)
+        answers = ask_many(
+            [replace(question, group_by="", period=_ending(question.period, month.end)) for month in shown]
+        )
+        labels = [f"{month.last_day:%b %Y}" for month in shown]
+    else:
+        answers = series(replace(question, period=period, group_by=""), step)
+        shown = [answer.question.period for answer in answers]
+        labels = step_labels(answers, step)
     known = [
         (label, answer) for label, answer in zip(labels, answers, strict=True) if answer.value is not None
     ]
@@ -596,10 +631,22 @@ def _chart(question: Question) -> Chart | None:
         target_label="target",
         benchmark=next((answer.benchmark for answer in answers if answer.benchmark is not None), None),
         benchmark_label="benchmark",
-        marks=marks_over([answer.question.period for answer in answers], labels),
+        marks=marks_over(shown, labels),
         category_label=step.capitalize(),
         size="large",
     )
+
+
+def _month_ends(end: date) -> list[Period]:
+    """Return the twelve months, the last of them cut, that end with the day before `end`."""
+    last = floor_to(end - timedelta(days=1), "month")
+    firsts = [last - relativedelta(months=back) for back in range(MONTHS_SHOWN - 1, -1, -1)]
+    return [Period(first, min(first + relativedelta(months=1), end)) for first in firsts]
+
+
+def _ending(period: Period, end: date) -> Period:
+    """Return as many whole months as a period has, ending elsewhere."""
+    return Period(end - relativedelta(months=int(period.months)), end)
 
 
 # What leads from one level to the other: the count, its words, and its sign.

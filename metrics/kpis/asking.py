@@ -60,7 +60,7 @@ class Question:
 
     def __post_init__(self) -> None:
         if self.definition is None or self.definition.slug != self.slug:
-            object.__setattr__(self, "definition", _known(self.slug))
+            object.__setattr__(self, "definition", known_kpi(self.slug))
         kpi = self.kpi
         kpi.variant(self.variant)
         if self.group_by and not kpi.can_be_grouped_by(self.group_by):
@@ -78,7 +78,8 @@ class Question:
         return Scope(self.period, self.now, self.known_at)
 
 
-def _known(slug: str) -> Kpi:
+def known_kpi(slug: str) -> Kpi:
+    """Return the KPI of this name; raise KpiError when there is none."""
     try:
         return KPIS[slug]
     except KeyError:
@@ -216,7 +217,7 @@ def _figure(kpi: Kpi, variant: Variant, tally: Tally, period: Period, rates: Rat
     sample = variant.sample or variant.denominator
     sample_size = int(every[sample]) if sample else None
     spread = tally.spread(variant.spread_part) if variant.spread_part else ()
-    value, reason = variant.value(every, spread=spread, period_days=period.days), ""
+    value, reason = variant.value(every, period=period, spread=spread), ""
     scales = {scale for part in variant.parts if part.scale is not None for scale in tally.scales(part)}
     if len(scales) > 1:
         value, reason = None, "mixed_scales"

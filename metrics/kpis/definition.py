@@ -34,7 +34,9 @@ STEPS = ("day", "week", "month", "quarter", "year")
 # SQLite finds no key of a JSON object that has one of these in its name.
 UNNAMEABLE = frozenset('"\\\x00')
 # What `calculate` may ask for beside its counts.
-SPREAD, PERIOD_DAYS = "spread", "period_days"
+SPREAD, PERIOD_DAYS, PERIOD_MONTHS = "spread", "period_days", "period_months"
+# The workspace's gross margin, a setting.
+MARGIN = "margin_percent"
 
 
 class KpiError(ValueError):
@@ -175,13 +177,19 @@ class Variant:
 
     @cached_property
     def arguments(self) -> tuple[str, ...]:
-        """Names of the counts that `calculate` takes; also `spread` and `period_days`."""
+        """Names of what `calculate` takes: counts, `spread`, the length of the period, the margin."""
         return () if self.calculate is as_counted else tuple(inspect.signature(self.calculate).parameters)
 
-    def value(self, counts: Counts, *, spread: Spread = (), period_days: int = 0) -> Decimal | None:
+    def value(self, counts: Counts, *, period: Period, spread: Spread = ()) -> Decimal | None:
         if self.calculate is as_counted:
             return as_counted(counted=counts[self.numerator])
-        known: Mapping[str, Any] = {**counts, SPREAD: spread, PERIOD_DAYS: period_days}
+        known: Mapping[str, Any] = {
+            **counts,
+            SPREAD: spread,
+            PERIOD_DAYS: period.days,
+            PERIOD_MONTHS: period.months,
+            MARGIN: settings.GROSS_MARGIN_PERCENT,
+        }
         return self.calculate(**{name: known[name] for name in self.arguments})
 
     def says(self, heading: str) -> str:
@@ -242,6 +250,11 @@ class Kpi:
     # True where the database exchanges amounts row by row: then only to the reporting currency.
     is_exchanged_by_database: bool = False
     benchmark: tuple[Decimal, Decimal] | None = None
+    # Which months are asked when nobody says: up to today, or from this month on. 0 is this month so far.
+    default_months: int = 0
+    looks_ahead: bool = False
+    # KPIs whose values pages show beside those of this one, for the whole and for each group.
+    beside: tuple[str, ...] = ()
     # Further counts worked out from the counts: exchange effects, transfers.
     derive: (
         Callable[[Counts, Mapping[str, Mapping[str, Decimal]], Callable[[str], Decimal]], Counts] | None

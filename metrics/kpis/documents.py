@@ -19,7 +19,8 @@ when it is stale. The same words stand on the page of each KPI and in the API.
 
 Rules that hold for all of them:
 
-- A **period** holds its first day and not its end, in the workspace's time zone.
+- A **period** holds its first day and not its end, in the workspace's time zone. Without dates it is the
+  month so far, or as many months as a definition says.
 - A **rate** always comes with its counts. A group's or a quarter's rate is the counts added up and divided
   once, never an average of rates.
 - What is **undefined** is null with a reason. It is never 0.

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from csplatform.periods import Period, PeriodError, day_of, start_of_day
-from metrics.kpis.asking import Question
+from metrics.kpis.asking import Question, known_kpi
 from metrics.kpis.counting import Filters
 from metrics.kpis.definition import Kpi, KpiError
 from team.models import User
@@ -26,12 +26,28 @@ def month_so_far(today: date) -> Period:
     return Period(today.replace(day=1), today + timedelta(days=1))
 
 
+def default_period(kpi: Kpi, today: date) -> Period:
+    """Return the days that a KPI is asked for when nothing is said.
+
+    The month so far as a rule; as many months up to and including today as its definition
+    says, or, of what looks ahead, from the first of this month on.
+    """
+    months = relativedelta(months=kpi.default_months)
+    if kpi.looks_ahead:
+        return Period(today.replace(day=1), today.replace(day=1) + months)
+    if kpi.default_months:
+        tomorrow = today + timedelta(days=1)
+        return Period(tomorrow - months, tomorrow)
+    return month_so_far(today)
+
+
 def read_question(slug: str, given: Mapping[str, Any], *, user: Any, now: datetime | None = None) -> Question:
     """Return the question that texts ask: start, end, variant, group_by, known_at, csm, segment,
     plan, lifecycle_stage, account and the KPI's own groupings; what is missing or empty is not
     asked for.
 
-    Without dates it is the month so far; with one, the month that begins or ends there.
+    Without dates it is the month so far, with one the month that begins or ends there; or as many
+    months as the KPI's definition says.
     `known_at` may be a day, which means its end. A CSM is named by id or e-mail address.
     """
     now = now or timezone.now()
@@ -40,7 +56,7 @@ def read_question(slug: str, given: Mapping[str, Any], *, user: Any, now: dateti
     }
     question = Question(
         slug,
-        _period(_day("start", texts["start"]), _day("end", texts["end"]), day_of(now)),
+        _period(known_kpi(slug), _day("start", texts["start"]), _day("end", texts["end"]), day_of(now)),
         variant=texts["variant"],
         group_by=texts["group_by"],
         known_at=_moment("known_at", texts["known_at"]),
@@ -93,14 +109,15 @@ def _day(field: str, text: str) -> date | None:
     return day
 
 
-def _period(start: date | None, end: date | None, today: date) -> Period:
+def _period(kpi: Kpi, start: date | None, end: date | None, today: date) -> Period:
+    months = relativedelta(months=kpi.default_months or 1)
     try:
         if start is None and end is None:
-            return month_so_far(today)
+            return default_period(kpi, today)
         if start is None:
             assert end is not None
-            return Period(end - relativedelta(months=1), end)
-        return Period(start, end or start + relativedelta(months=1))
+            return Period(end - months, end)
+        return Period(start, end or start + months)
     except PeriodError as error:
         raise KpiError(error.field, error.message) from None
     except (OverflowError, ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +22,7 @@ from metrics.calculations import (
 )
 from metrics.kpis import ledger
 from metrics.kpis.counting import ONE
-from metrics.kpis.definition import Amount, Counts, Kpi, Part, Scope, Variant, money
+from metrics.kpis.definition import Amount, Counts, Grouping, Kpi, Part, Scope, Variant, money
 
 THEME = "Recurring revenue"
 Kind = Movement.Kind
@@ -135,9 +136,22 @@ ARPA = Kpi(
 )
 
 
-def _movement_kpi(slug: str, label: str, *, kind: str, is_loss: bool, definition: str, formula: str) -> Kpi:
+SUB_KIND = Grouping(slug="sub_kind", label="Kind of change", labels=dict(Movement.SubKind.choices))
+
+
+def _movement_kpi(
+    slug: str,
+    label: str,
+    *,
+    kind: str,
+    is_loss: bool,
+    definition: str,
+    formula: str,
+    own_groups: tuple[Grouping, ...] = (),
+) -> Kpi:
     count = slug.removesuffix("_mrr")
     amount = ledger.lost(kind) if is_loss else ledger.gained(kind)
+    moved = ledger.flow([kind], {count: amount, "movements": ledger.number_of(kind)})
     return Kpi(
         slug=slug,
         label=label,
@@ -146,9 +160,10 @@ def _movement_kpi(slug: str, label: str, *, kind: str, is_loss: bool, definition
         higher_is_better=not is_loss,
         kind="flow",
         definition=definition,
+        own_groups=own_groups,
         variants=(
             Variant(
-                parts=(ledger.flow([kind], {count: amount, "movements": ledger.number_of(kind)}),),
+                parts=(replace(moved, groups={group.slug: group.slug for group in own_groups}),),
                 numerator=count,
                 sample="movements",
                 formula=formula,
@@ -174,6 +189,7 @@ EXPANSION_MRR = _movement_kpi(
     definition="Rises of existing customers: more of a product, a higher plan, another product, an "
     "add-on, a dearer price, or a discount that ended.",
     formula="Σ movements of the kind expansion",
+    own_groups=(SUB_KIND,),
 )
 CONTRACTION_MRR = _movement_kpi(
     "contraction_mrr",
@@ -184,6 +200,7 @@ CONTRACTION_MRR = _movement_kpi(
         "Falls of customers who stay: fewer seats, a lower plan, a discount, a pause. A positive number."
     ),
     formula="−Σ movements of the kind contraction",
+    own_groups=(SUB_KIND,),
 )
 CHURNED_MRR = _movement_kpi(
     "churned_mrr",
@@ -258,8 +275,9 @@ NRR = Kpi(
         "What the customers at the start of the period pay at its end, compared with what they paid then. "
         "Who joined later is out; exchange rates stand still. MRR at start + new + expansion + "
         "reactivation − contraction − churned gives the MRR at end; new is what customers marked by hand "
-        "paid first. Usually asked of twelve months."
+        "paid first. Twelve months up to today unless other days are asked."
     ),
+    default_months=12,
     variants=(
         Variant(
             parts=(
@@ -286,8 +304,10 @@ GRR = Kpi(
     kind="rate",
     definition=(
         "What the customers at the start of the period still pay at its end, growth left out: each account "
-        "counts with the lesser of both. Exchange rates stand still. Never above 100 %."
+        "counts with the lesser of both. Exchange rates stand still. Never above 100 %. Twelve months up to "
+        "today unless other days are asked."
     ),
+    default_months=12,
     is_exchanged_by_database=True,
     variants=(
         Variant(
@@ -383,8 +403,7 @@ QUICK_RATIO = Kpi(
 
 
 def _charges(scope: Scope) -> QuerySet[Any]:
-    charges = Charge.objects.filter(day__gte=scope.period.start, day__lt=scope.period.end)
-    return charges if scope.known_at is None else charges.filter(recorded_at__lte=scope.known_at)
+    return Charge.objects.known_at(scope.known_at).invoiced_in(scope.period)
 
 
 INVOICED_REVENUE = Kpi(

@@ -17,7 +17,7 @@ from django.utils import timezone
 from csplatform.periods import Period
 from metrics.calculations import as_counted
 from metrics.kpis import DIMENSIONS, KPIS, Filters, Question, Variant, ask, ask_many, rows, series
-from metrics.kpis.definition import PERIOD_DAYS, SPREAD, Kpi
+from metrics.kpis.definition import MARGIN, PERIOD_DAYS, PERIOD_MONTHS, SPREAD, Kpi
 from metrics.kpis.documents import UNITS
 from metrics.tests.cast import FEBRUARY, NOW, Cast, make_company
 from tickets.models import Ticket
@@ -59,7 +59,9 @@ def test_a_definition_says_what_it_is_in_words(kpi: Kpi, variant: Variant) -> No
     assert kpi.unit in UNITS
     if variant.calculate is not as_counted:
         assert all(variant.says(heading) for heading in ("Formula", "Unit", "Source"))
-        known = {*variant.count_names, PERIOD_DAYS} | ({SPREAD} if variant.spread_part else set())
+        known = {*variant.count_names, PERIOD_DAYS, PERIOD_MONTHS, MARGIN} | (
+            {SPREAD} if variant.spread_part else set()
+        )
         assert set(variant.arguments) <= known, "every argument has a count of its name"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from io import StringIO
 
 import pytest
@@ -101,6 +102,35 @@ def test_days_that_are_not_said_are_the_month_so_far_or_one_month(
     given: dict[str, str], start: date, end: date
 ) -> None:
     assert read_question("mrr", given, user=None, now=NOW).period == Period(start, end)
+
+
+@pytest.mark.parametrize("slug", ["nrr", "grr"])
+@pytest.mark.parametrize(
+    ("given", "start", "end"),
+    [
+        ({}, date(2025, 3, 11), date(2026, 3, 11)),
+        ({"end": "2026-03-01"}, date(2025, 3, 1), date(2026, 3, 1)),
+        ({"start": "2025-01-01"}, date(2025, 1, 1), date(2026, 1, 1)),
+        ({"start": "2026-01-01", "end": "2026-04-01"}, date(2026, 1, 1), date(2026, 4, 1)),
+    ],
+)
+def test_retention_of_revenue_is_asked_of_twelve_months_unless_days_are_said(
+    slug: str, given: dict[str, str], start: date, end: date
+) -> None:
+    assert read_question(slug, given, user=None, now=NOW).period == Period(start, end)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "months"),
+    [
+        (date(2026, 2, 1), date(2026, 3, 1), 1),
+        (date(2024, 2, 29), date(2025, 2, 28), Decimal(365 * 12) / 365),
+        (date(2025, 3, 11), date(2026, 3, 11), 12),
+        (date(2026, 1, 1), date(2026, 1, 11), Decimal(120) / 365),
+    ],
+)
+def test_months_are_whole_ones_or_365_days_to_twelve(start: date, end: date, months: Decimal) -> None:
+    assert Period(start, end).months == months
 
 
 def test_known_at_a_day_means_its_end() -> None:

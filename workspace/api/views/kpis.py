@@ -38,8 +38,13 @@ QUESTION = {
 
 _DATE = {"type": "string", "format": "date"}
 _PARAMETERS = [
-    OpenApiParameter("start", {**_DATE}, description="First day that counts; this month's first by default."),
-    OpenApiParameter("end", {**_DATE}, description="First day that no longer counts; tomorrow by default."),
+    OpenApiParameter(
+        "start",
+        {**_DATE},
+        description="First day that counts. Without dates it is the month so far, or as many months as the "
+        "KPI's definition says.",
+    ),
+    OpenApiParameter("end", {**_DATE}, description="First day that no longer counts."),
     OpenApiParameter("variant", str, description="One of the KPI's variants."),
     OpenApiParameter("known_at", str, description="A day or a moment: what we would have said then."),
     OpenApiParameter("csm", str, description="Id or e-mail address of a user."),

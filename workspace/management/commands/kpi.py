@@ -33,8 +33,9 @@ SIGNS = {"percent": " %", "ratio": " ×", "hours": " hours", "days": " days", "m
 
 class Command(BaseCommand):
     help = (
-        "Print a KPI with its counts and formula. Without dates it is the month so far, today included; "
-        "the end day itself is not counted. `kpi --list` names all KPIs."
+        "Print a KPI with its counts and formula. Without dates it is the month so far, today included, or "
+        "as many months as the KPI's definition says; the end day itself is not counted. "
+        "`kpi --list` names all KPIs."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
