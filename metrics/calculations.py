@@ -133,6 +133,41 @@ def customer_retention_rate(*, kept: Number, customers_at_start: Number) -> Deci
     return per_cent(kept, customers_at_start)
 
 
+def customer_lifespan(*, lifetime_days: Number, churned: Number) -> Decimal | None:
+    """Return how long those who left had been customers, on average.
+
+    Formula: Σ days from joining to leaving ÷ customers who left × 12 ÷ 365
+    Unit:    months
+    Source:  the movement ledger; a customer who came back counts from that day. Those who
+             are still there have no end yet and are shown beside it
+
+    Nobody who left gives None: no life is over.
+
+    >>> customer_lifespan(lifetime_days=365 + 730, churned=2)
+    Decimal('18')
+    """
+    return None if not churned else Decimal(lifetime_days) * 12 / (Decimal(churned) * 365)
+
+
+def lifespan_from_churn_rate(
+    *, churned: Number, customers_at_start: Number, period_months: Number
+) -> Decimal | None:
+    """Return how long customers would stay if they kept leaving at this rate.
+
+    Formula: 1 ÷ (churned ÷ customers at start ÷ months of the period)
+    Unit:    months
+    Source:  the customer churn rate of the period, brought to a month
+
+    Nobody who left gives None: the lifespan would have no end.
+
+    >>> lifespan_from_churn_rate(churned=6, customers_at_start=100, period_months=3)
+    Decimal('50')
+    """
+    if not churned or not customers_at_start:
+        return None
+    return Decimal(customers_at_start) * Decimal(period_months) / Decimal(churned)
+
+
 # --- Recurring revenue ----------------------------------------------------------------
 
 
@@ -239,6 +274,58 @@ def exchange_effect(*, opening: Number, movements: Number, closing: Number) -> D
     Decimal('-10')
     """
     return Decimal(closing) - Decimal(opening) - Decimal(movements)
+
+
+def revenue_of_a_year(*, recurring: Number, one_off: Number) -> Decimal:
+    """Return what was paid in twelve months.
+
+    Formula: Σ MRR at the end of each of the twelve months + one-off invoiced lines
+    Unit:    money, reporting currency
+    Source:  the movement ledger and one-off charges; exchanged at the rates of the last day
+
+    >>> revenue_of_a_year(recurring=12 * 100, one_off=700)
+    Decimal('1900')
+    """
+    return Decimal(recurring) + Decimal(one_off)
+
+
+def revenue_of_a_year_per_account(*, recurring: Number, one_off: Number, accounts: Number) -> Decimal | None:
+    """Return what an account that paid anything in twelve months paid on average.
+
+    Formula: (Σ MRR at the end of each of the twelve months + one-off invoiced lines) ÷ accounts that paid
+    Unit:    money, reporting currency
+    Source:  the movement ledger and one-off charges; exchanged at the rates of the last day
+
+    >>> revenue_of_a_year_per_account(recurring=12 * 100, one_off=700, accounts=2)
+    Decimal('950')
+    """
+    return None if not accounts else (Decimal(recurring) + Decimal(one_off)) / Decimal(accounts)
+
+
+def portfolio_growth_rate(*, growth: Number, opening_mrr: Number) -> Decimal | None:
+    """Return how much the customers one has grew, as a share of what they paid.
+
+    Formula: (expansions + upgrades − downgrades − contractions − churn) ÷ opening MRR × 100
+    Unit:    per cent; below 0 the portfolio shrank
+    Source:  the movement ledger; new and returning customers are no growth of the portfolio
+
+    >>> portfolio_growth_rate(growth=20, opening_mrr=400)
+    Decimal('5')
+    """
+    return per_cent(growth, opening_mrr)
+
+
+def portfolio_growth_with_renewals(*, growth: Number, renewals: Number) -> Decimal:
+    """Return the growth of the portfolio with all that was renewed counted as won.
+
+    Formula: expansions + upgrades + renewals − downgrades − contractions − churn
+    Unit:    money a month, reporting currency
+    Source:  the movement ledger, and the value of the contract terms renewed in the period
+
+    >>> portfolio_growth_with_renewals(growth=-20, renewals=100)
+    Decimal('80')
+    """
+    return Decimal(growth) + Decimal(renewals)
 
 
 # --- Renewals -------------------------------------------------------------------------

@@ -528,7 +528,7 @@ def _beside(question: Question) -> list[Question]:
     return [
         replace(question, slug=slug, variant="", group_by=question.group_by)
         for slug in question.kpi.beside
-        if not question.group_by or question.group_by in KPIS[slug].groups
+        if not question.group_by or KPIS[slug].can_be_grouped_by(question.group_by)
     ]
 
 

@@ -321,6 +321,13 @@ class ChargeQuerySet(models.QuerySet["Charge"]):
     def visible_to(self, user: Any) -> ChargeQuerySet:
         return self.filter(account__in=Account.objects.visible_to(user))
 
+    def known_at(self, moment: Any) -> ChargeQuerySet:
+        """Keep what had been recorded by `moment`; None keeps all we know now."""
+        return self if moment is None else self.filter(recorded_at__lte=moment)
+
+    def invoiced_in(self, period: Period) -> ChargeQuerySet:
+        return self.filter(day__gte=period.start, day__lt=period.end)
+
 
 class Charge(models.Model):
     """A one-off line that was invoiced: set-up fee, usage overage, project, or a credit note below zero."""
@@ -360,6 +367,13 @@ class Charge(models.Model):
 class RenewalQuerySet(models.QuerySet["Renewal"]):
     def visible_to(self, user: Any) -> RenewalQuerySet:
         return self.filter(account__in=Account.objects.visible_to(user))
+
+    def known_at(self, moment: Any) -> RenewalQuerySet:
+        """Keep what had been recorded by `moment`; None keeps all we know now."""
+        return self if moment is None else self.filter(recorded_at__lte=moment)
+
+    def due_in(self, period: Period) -> RenewalQuerySet:
+        return self.filter(due_on__gte=period.start, due_on__lt=period.end)
 
 
 class Renewal(models.Model):

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from metrics.kpis import adoption, customers, revenue, support, voice
+from metrics.kpis import adoption, customers, growth, lifespan, renewals, revenue, support, voice
 from metrics.kpis.registry import Registry
 
-KPIS = Registry((*customers.KPIS, *revenue.KPIS, *voice.KPIS, *support.KPIS, *adoption.KPIS))
+KPIS = Registry(
+    (
+        *customers.KPIS,
+        *lifespan.KPIS,
+        *revenue.KPIS,
+        *growth.KPIS,
+        *renewals.KPIS,
+        *voice.KPIS,
+        *support.KPIS,
+        *adoption.KPIS,
+    )
+)

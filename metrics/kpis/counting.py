@@ -21,8 +21,10 @@ from django.db.models import (
     Case,
     CharField,
     Count,
+    DateField,
     F,
     FilteredRelation,
+    Func,
     IntegerField,
     Q,
     QuerySet,
@@ -86,9 +88,24 @@ def in_micro(of: Combinable) -> Cast:
     return Cast(Round(of * Value(MICRO)), BigIntegerField())
 
 
-def exact_sum(path: str) -> Sum:
+def exact_sum(of: Combinable | str) -> Sum:
     """Return an exact sum, in millionths: what is 0 is 0, in SQLite too."""
-    return Sum(in_micro(F(path)))
+    return Sum(in_micro(F(of) if isinstance(of, str) else of))
+
+
+class DaysBetween(Func):
+    """How many days the second of two dates of a row is after the first."""
+
+    template = "(%(expressions)s)"
+    arg_joiner = " - "
+    output_field = IntegerField()
+
+    def __init__(self, first: Combinable | str, second: Combinable | str, **extra: Any) -> None:
+        super().__init__(Cast(second, DateField()), Cast(first, DateField()), **extra)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        template = "CAST(julianday(%(expressions)s) AS INTEGER)"
+        return self.as_sql(compiler, connection, template=template, arg_joiner=") - julianday(", **context)
 
 
 def sees_everything(user: Any) -> bool:

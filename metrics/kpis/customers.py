@@ -23,13 +23,13 @@ THEME = "Customers"
 Kind = Movement.Kind
 NO_CUSTOMERS = "no_customers_at_start"
 
-_CHURN = ledger.flow([Kind.CHURN], {"churned": Amount(-F("customers"))})
-_AT_START = ledger.customers("customers_at_start", "start")
+CHURN = ledger.flow([Kind.CHURN], {"churned": Amount(-F("customers"))})
+AT_START = ledger.customers("customers_at_start", "start")
 
 
 def _month_0(scope: Scope) -> QuerySet[Any]:
     at_start = ledger.accounts_that_are_customers(scope, "start")
-    return _CHURN.facts(scope).exclude(account__in=at_start)
+    return CHURN.facts(scope).exclude(account__in=at_start)
 
 
 # Joined and left inside the period: shown beside every churn rate.
@@ -119,7 +119,7 @@ CUSTOMER_CHURN_RATE = Kpi(
         Variant(
             slug="all",
             label="Every churn ÷ customers at start",
-            parts=(_CHURN, _AT_START, _MONTH_0),
+            parts=(CHURN, AT_START, _MONTH_0),
             numerator="churned",
             denominator="customers_at_start",
             calculate=customer_churn_rate,
@@ -131,7 +131,7 @@ CUSTOMER_CHURN_RATE = Kpi(
             label="Customers at start who are gone at end",
             parts=(
                 Part(facts=_gone, amounts={"lost": Amount(ONE)}, account="", csm_on="start"),
-                _AT_START,
+                AT_START,
                 _MONTH_0,
             ),
             numerator="lost",
@@ -144,7 +144,7 @@ CUSTOMER_CHURN_RATE = Kpi(
             slug="widened",
             label="Every churn ÷ customers at start and joined",
             parts=(
-                _CHURN,
+                CHURN,
                 Part(
                     facts=_at_start_or_joined,
                     amounts={"customers_at_start_or_joined": Amount(F("customers"))},
@@ -178,7 +178,7 @@ CUSTOMER_RETENTION_RATE = Kpi(
         Variant(
             parts=(
                 Part(facts=_kept, amounts={"kept": Amount(ONE)}, account="", csm_on="start"),
-                _AT_START,
+                AT_START,
             ),
             numerator="kept",
             denominator="customers_at_start",

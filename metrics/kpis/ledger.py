@@ -7,6 +7,7 @@ the sum of the movements within it. So opening, movements and closing fit withou
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -19,13 +20,15 @@ from django.db.models import (
     F,
     IntegerField,
     OuterRef,
+    Q,
     QuerySet,
     Subquery,
     Sum,
     Value,
     When,
 )
-from django.db.models.functions import Coalesce, Least
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce, ExtractMonth, ExtractYear, Least
 
 from accounts.models import Account, ExchangeRate, Movement
 from metrics.kpis.counting import MICRO, ONE, day_of_moment, exact_sum, in_micro
@@ -62,17 +65,20 @@ def only(kinds: Iterable[str], amount: Any) -> Case:
     return Case(When(kind__in=list(kinds), then=amount), default=ZERO)
 
 
-def gained(*kinds: str) -> Amount:
-    return Amount(_delta_of(kinds, F("delta")), "money")
+def gained(*kinds: str, of: Q | None = None) -> Amount:
+    """Return what movements of these kinds added; `of` says which of them."""
+    return Amount(_delta_of(kinds, of, F("delta")), "money")
 
 
-def lost(*kinds: str) -> Amount:
-    return Amount(_delta_of(kinds, -F("delta")), "money")
+def lost(*kinds: str, of: Q | None = None) -> Amount:
+    """Return what movements of these kinds took away; `of` says which of them."""
+    return Amount(_delta_of(kinds, of, -F("delta")), "money")
 
 
-def _delta_of(kinds: Iterable[str], amount: Any) -> Case:
+def _delta_of(kinds: Iterable[str], of: Q | None, amount: Any) -> Case:
     field = DecimalField(max_digits=30, decimal_places=6)
-    return Case(When(kind__in=list(kinds), then=amount), default=Value(Decimal(0)), output_field=field)
+    wanted = Q(kind__in=list(kinds)) & (of or Q())
+    return Case(When(wanted, then=amount), default=Value(Decimal(0)), output_field=field)
 
 
 def number_of(*kinds: str) -> Amount:
@@ -103,6 +109,19 @@ def flow(kinds: Iterable[str], amounts: Mapping[str, Amount]) -> Part:
         columns=COLUMNS,
         recorded="recorded_at",
     )
+
+
+def months_in_force(end: date, *, most: int) -> Combinable:
+    """Return at the ends of how many months before `end` a movement counted, `most` at most.
+
+    Each movement times this, added up, is the sum of the balances at the ends of those months,
+    without a row for any month.
+    """
+    last = Value(end.year * 12 + end.month, output_field=IntegerField())
+    months = last - ExtractYear("effective_on") * Value(12) - ExtractMonth("effective_on")
+    # Months are counted back from `end`: the last of them that began before it is not over.
+    begun = Case(When(effective_on__day__lt=end.day, then=ONE), default=ZERO)
+    return Least(months + begun, Value(most), output_field=IntegerField())
 
 
 def customers(name: str, at: Boundary) -> Part:

@@ -7,12 +7,13 @@ pays in dollars. All questions are about February 2026.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from accounts import ledger
-from accounts.models import Account, Assignment, Charge, ExchangeRate
+from accounts.models import Account, Assignment, Charge, ExchangeRate, Renewal
 from accounts.tests.factories import change_terms, make_account, make_plan, make_user, subscribe
 from csplatform.periods import Period
 from surveys.models import Answer, Response, Survey
@@ -81,6 +82,9 @@ def make_company() -> Cast:
     for account, day, amount in ((acme, february(2), 500), (globex, february(28), -120)):
         Charge.objects.create(account=account, day=day, amount=amount, currency="EUR")
 
+    # A second product, and what became of the contract terms that ended.
+    subscribe(acme, 60, february(9), plan=make_plan("maps", product="maps"))
+    _renewals(accounts)
     _answers(acme, globex)
     _imported_answers(acme)
     _tickets(acme, globex)
@@ -90,6 +94,44 @@ def make_company() -> Cast:
 
 def hold(account: Account, user: User, starts_on: date, ends_on: date | None = None) -> None:
     Assignment.objects.create(account=account, user=user, starts_on=starts_on, ends_on=ends_on)
+
+
+def renewal(
+    account: Account,
+    due_on: date,
+    due_value: str | int,
+    renewed_value: str | int | None = None,
+    *,
+    currency: str = "EUR",
+    decided_at: datetime | None = None,
+) -> Renewal:
+    """Note that a term of the account's first contract ends; a renewed value decides it, 0 as lost."""
+    due, value = Decimal(due_value), None if renewed_value is None else Decimal(renewed_value)
+    outcome = Renewal.Outcome.OPEN
+    if value is not None:
+        outcome = Renewal.Outcome.SMALLER if value < due else Renewal.Outcome.LARGER
+        if value in (0, due):
+            outcome = Renewal.Outcome.RENEWED if value else Renewal.Outcome.LOST
+    return Renewal.objects.create(
+        account=account,
+        subscription=account.subscriptions.order_by("pk")[0],
+        due_on=due_on,
+        due_value=due,
+        renewed_value=value,
+        currency=currency,
+        outcome=outcome,
+        decided_at=None if value is None else decided_at or at(due_on),
+        recorded_at=at(due_on - timedelta(days=365)),
+    )
+
+
+def _renewals(accounts: Mapping[str, Account]) -> None:
+    renewal(accounts["Acme"], february(4), "1000.10", "1500.30")
+    renewal(accounts["Globex"], february(19), 400, 240)
+    renewal(accounts["Globex"], february(24), 30, 0)
+    renewal(accounts["Initech"], february(10), 300, 0)
+    renewal(accounts["Soylent"], february(11), 200, 250, currency="USD")
+    renewal(accounts["Umbrella"], february(27), 90)
 
 
 def answer(

@@ -13,7 +13,7 @@ from accounts.tests.factories import change_terms, make_account, make_plan, make
 from csplatform.periods import Period
 from metrics.kpis import Answer, Filters, KpiError, Question, ask, compare, late_facts, rows
 from metrics.kpis.reading import read_question
-from metrics.tests.cast import FEBRUARY, active, answer, february, hold, ticket
+from metrics.tests.cast import FEBRUARY, active, answer, february, hold, renewal, ticket
 from usage.models import EndUser
 
 pytestmark = pytest.mark.django_db
@@ -92,6 +92,18 @@ def test_d4_exchange_rates_move_the_fx_line_and_no_retention() -> None:
     assert (found.figure.counts["opening"], found.figure.counts["fx"]) == (110, -10)
     assert shown(asked("nrr")) == "100.00"
     assert shown(asked("grr")) == "100.00"
+
+
+def test_d5_contracts_in_the_middle_of_a_term_are_not_due() -> None:
+    for number in range(10):
+        account = make_account(f"Account {number}")
+        subscribe(account, 100, date(2025, 2, 20), february(19) if number == 5 else None)
+        if number < 6:
+            renewal(account, february(19), 100, 0 if number == 5 else 100)
+        else:
+            renewal(account, date(2026, 8, 19), 100)
+    assert shown(asked("renewal_rate")) == "83.33"
+    assert shown(asked("customer_retention_rate")) == "90.00"
 
 
 def test_d6_a_weekly_price_is_brought_to_a_month() -> None:
@@ -175,6 +187,27 @@ def test_d10_a_line_of_one_month_counts_in_that_month_only(month: int, mrr: int)
     subscribe(account, 100, date(2026, 1, 1))
     subscribe(account, 100, date(2026, 2, 1), date(2026, 2, 28))
     assert asked("mrr", Period.month_of(date(2026, month, 1))).value == mrr
+
+
+@pytest.mark.parametrize("month", [1, 2, 3])
+@pytest.mark.parametrize("variant", ["known_now", "known_then"])
+def test_d10_what_is_known_to_end_is_not_committed(month: int, variant: str) -> None:
+    account = make_account()
+    subscribe(account, 100, date(2026, 1, 1), recorded_at=at(1, 1))
+    subscribe(account, 100, date(2026, 2, 1), date(2026, 2, 28), recorded_at=at(2, 1))
+    period = Period.month_of(date(2026, month, 1))
+    assert asked("committed_mrr", period, variant=variant).value == 100
+    if variant == "known_now":
+        assert asked("committed_mrr", period, known_at=at(2, 15)).value == 100
+
+
+def test_d11_one_large_renewal_lifts_the_net_rate_alone() -> None:
+    for number in range(10):
+        account = make_account(f"Account {number}")
+        subscribe(account, 1000, date(2025, 2, 20))
+        renewal(account, february(19), 1000, {0: 0, 1: 0, 2: 4000}.get(number, 1000))
+    values = [shown(asked(f"{kind}renewal_rate")) for kind in ("", "gross_", "net_")]
+    assert values == ["80.00", "80.00", "110.00"]
 
 
 def test_d12_skipped_questions_change_no_score() -> None:

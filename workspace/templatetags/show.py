@@ -40,6 +40,8 @@ REASONS = {
     "no_tickets": "no tickets came in during this period",
     "nothing_due": "nothing was due in this period",
     "nothing_lost": "nothing was lost in this period",
+    "nobody_churned": "nobody left in this period",
+    "no_paying_customers": "no customer pays anything recurring",
     "no_seats": "no seats are contracted",
     "no_users": "no end users were active",
     "no_opening_mrr": "there was no recurring revenue when the period began",
