@@ -409,6 +409,33 @@ def net_promoter_score(*, promoters: Number, detractors: Number, answers: Number
     return per_cent(Decimal(promoters) - Decimal(detractors), answers)
 
 
+def account_net_promoter_score(*, promoters: Number, detractors: Number, accounts: Number) -> Decimal | None:
+    """Return the Net Promoter Score of accounts, each with one vote.
+
+    Formula: 100 × (promoting accounts − detracting accounts) ÷ accounts that answered
+    Unit:    points from −100 to 100, not per cent
+    Source:  the latest confirmed answer of each contact in the period, averaged per account;
+             9 and above promotes, below 7 detracts
+
+    >>> account_net_promoter_score(promoters=1, detractors=0, accounts=2)
+    Decimal('50')
+    """
+    return per_cent(Decimal(promoters) - Decimal(detractors), accounts)
+
+
+def response_rate(*, answered: Number, delivered: Number) -> Decimal | None:
+    """Return the share of those asked who answered.
+
+    Formula: invitations answered ÷ invitations delivered × 100
+    Unit:    per cent
+    Source:  invitations by the day they were sent; delivered are those that did not bounce
+
+    >>> response_rate(answered=19, delivered=95)
+    Decimal('20')
+    """
+    return per_cent(answered, delivered)
+
+
 def net_promoter_estimate(*, promoters: Number, detractors: Number, answers: Number) -> Estimate | None:
     """Return the adjusted score and its variance, in points: three answers are added, ¾ of one
     each to promoters and detractors, which keeps both honest when few answered or all agree.

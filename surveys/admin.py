@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from accounts.admin import ReadOnly
-from surveys.models import Answer, Feedback, Response, Survey
+from surveys.models import Answer, Feedback, Invitation, Response, Survey
 
 
 @admin.register(Survey)
@@ -29,6 +29,16 @@ class ResponseAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ["account__name", "contact__name", "external_id"]
     date_hierarchy = "given_at"
     inlines = [AnswerInline]
+    show_full_result_count = False
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["sent_at", "survey", "account", "contact", "state", "answered_at", "source"]
+    list_filter = ["state", "survey"]
+    list_select_related = ["survey", "account", "contact"]
+    search_fields = ["account__name", "contact__name", "external_id"]
+    date_hierarchy = "sent_at"
     show_full_result_count = False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db import models
@@ -70,6 +71,81 @@ class Response(models.Model):
 
     def __str__(self) -> str:
         return f"{self.survey} at {self.given_at}"
+
+
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    def visible_to(self, user: Any) -> InvitationQuerySet:
+        if user.is_authenticated and user.is_active and user.role in ("admin", "viewer"):
+            return self
+        return self.filter(account__in=Account.objects.visible_to(user))
+
+    def sent_in(self, period: Period) -> InvitationQuerySet:
+        return self.filter(sent_at__gte=period.starts_at, sent_at__lt=period.ends_at)
+
+    def known_at(self, moment: datetime | None) -> InvitationQuerySet:
+        return self if moment is None else self.filter(recorded_at__lte=moment)
+
+
+class Invitation(models.Model):
+    """One person was asked once: the fact that a response rate is counted from.
+
+    Whoever answered is linked to what they answered, except in anonymous surveys, where nothing
+    may lead from an answer back to a person: their invitations never say that they were answered.
+    """
+
+    class State(models.TextChoices):
+        SENT = "sent", "Sent, nothing heard of it"
+        DELIVERED = "delivered", "Delivered"
+        BOUNCED = "bounced", "Not deliverable"
+
+    survey = models.ForeignKey(Survey, models.PROTECT, related_name="invitations")
+    account = models.ForeignKey(Account, models.CASCADE, null=True, blank=True, related_name="invitations")
+    contact = models.ForeignKey(Contact, models.SET_NULL, null=True, blank=True, related_name="invitations")
+    source = models.CharField(max_length=60, blank=True)
+    external_id = models.CharField(max_length=200, blank=True)
+    sent_at = models.DateTimeField()
+    state = models.CharField(max_length=9, choices=State, default=State.SENT)
+    bounced_at = models.DateTimeField(null=True, blank=True, help_text="When we heard that it bounced.")
+    answered_at = models.DateTimeField(null=True, blank=True)
+    response = models.OneToOneField(
+        Response, models.SET_NULL, null=True, blank=True, related_name="invitation"
+    )
+    recorded_at = models.DateTimeField(default=timezone.now)
+
+    objects = InvitationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-sent_at", "-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["source", "external_id"],
+                condition=~Q(external_id=""),
+                name="surveys_invitation_once_per_source",
+            ),
+            models.CheckConstraint(
+                name="surveys_invitation_state_known",
+                condition=Q(state__in=["sent", "delivered", "bounced"]),
+            ),
+            models.CheckConstraint(
+                name="surveys_invitation_answered_once_there",
+                condition=Q(answered_at__isnull=True) | Q(~Q(state="bounced"), answered_at__gte=F("sent_at")),
+            ),
+            models.CheckConstraint(
+                name="surveys_invitation_response_has_its_moment",
+                condition=Q(response__isnull=True) | Q(answered_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="surveys_invitation_bounce_has_its_state",
+                condition=Q(bounced_at__isnull=True) | Q(state="bounced", bounced_at__gte=F("sent_at")),
+            ),
+        ]
+        indexes = [
+            # Response rate of a period; the population behind an NPS.
+            models.Index(fields=["sent_at", "survey"], name="surveys_invitation_sent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.survey} to {self.contact or self.account or 'somebody'}"
 
 
 class AnswerQuerySet(models.QuerySet["Answer"]):

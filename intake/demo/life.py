@@ -30,7 +30,7 @@ from intake.demo.contracts import Contract
 from intake.demo.people import Company, Person
 from intake.demo.stories import Story
 from intake.demo.writing import Writer
-from surveys.models import Answer, Feedback, Response
+from surveys.models import Answer, Feedback, Invitation, Response
 from tickets.models import Message, Ticket, TicketEvent
 from usage.models import ActivityMonth, EndUser, UsageDay
 
@@ -147,6 +147,11 @@ class Book:
             Response, "survey account contact source external_id state language given_at recorded_at"
         )
         self.answers = sheet(Answer, "response kind score scale_low scale_high positive_from text")
+        self.invitations = sheet(
+            Invitation,
+            "survey account contact source external_id sent_at state bounced_at answered_at response"
+            " recorded_at",
+        )
         self.feedback = sheet(
             Feedback, "account contact source channel area sentiment quote given_at recorded_at"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import NamedTuple
 
 from intake.demo.calendar import HOUR, stamp
@@ -38,6 +39,8 @@ class Voice:
         self.surveys = surveys
         self.rng = life.rng
         self.calendar = life.calendar
+        # What became of a mail must not change what people answer.
+        self.post = Random(f"post/{life.pk}")  # noqa: S311
         # Some customers are easier to please than others.
         self.luck = self.rng.gauss(0, 0.07)
 
@@ -72,15 +75,21 @@ class Voice:
         phase = self.life.story.phase_on(asked)
         likely = ANSWERS_NPS.get(phase, 0.46) * self.life.size.events
         for person in self.life.people:
-            if not person.is_there(asked) or rng.random() > likely:
+            if not person.is_there(asked):
+                continue
+            sent = self.calendar.at(asked, self.post.randint(6 * HOUR, 7 * HOUR - 1))
+            if rng.random() > likely:
+                self._ask(self.surveys.relationship, person, sent)
                 continue
             score = min(10, max(0, round(2.3 + 7.6 * (self._mood(asked) + self.luck) + rng.gauss(0, 1.15))))
             given = asked + int(rng.expovariate(0.5))
             if given >= self.calendar.end:
+                self._ask(self.surveys.relationship, person, sent)
                 continue
             moment = self.calendar.at(given, rng.randint(7 * HOUR, 20 * HOUR))
             comment = self._nps_comment(score, phase) if rng.random() < 0.6 else ""
-            self._answer(self.surveys.relationship, person, moment, "nps", score, comment)
+            response = self._answer(self.surveys.relationship, person, moment, "nps", score, comment)
+            self._ask(self.surveys.relationship, person, sent, moment, response)
 
     def _nps_comment(self, score: int, phase: str) -> str:
         if score >= 9:
@@ -93,34 +102,75 @@ class Voice:
     def _after_ticket(self, request: Request) -> None:
         rng = self.rng
         resolved = request.resolved()
-        if resolved is None or request.contact is None or rng.random() > 0.42:
+        if resolved is None or request.contact is None:
+            return
+        sent = min(resolved + HOUR // 6, self.calendar.last_moment)
+        either = (self.surveys.after_ticket, self.surveys.effort)
+        if rng.random() > 0.42:
+            self._ask(self.post.choices(either, (72, 28))[0], request.contact, sent)
             return
         moment = resolved + rng.randint(HOUR // 4, 26 * HOUR)
         if (moment - self.calendar.at(0, 0)) % (24 * HOUR) < 6 * HOUR:
             moment += 7 * HOUR  # nobody answers in the middle of the night
         if moment > self.calendar.last_moment:
+            self._ask(self.post.choices(either, (72, 28))[0], request.contact, sent)
             return
         bad = 0.9 * request.is_lengthy + 1.2 * request.is_reopened + 1.0 * request.is_trouble
         if rng.random() < 0.72:
             score = min(5, max(1, round(4.85 - bad + rng.gauss(0, 0.65))))
             comments = words()["ticket_praise" if score >= 4 else "ticket_complaints"]
             comment = rng.choice(comments) if rng.random() < 0.4 else ""
-            self._answer(self.surveys.after_ticket, request.contact, moment, "csat", score, comment)
+            survey = self.surveys.after_ticket
+            response = self._answer(survey, request.contact, moment, "csat", score, comment)
         else:
             score = min(7, max(1, round(6.3 - 1.1 * bad + rng.gauss(0, 0.9))))
-            self._answer(self.surveys.effort, request.contact, moment, "ces", score, "")
+            survey = self.surveys.effort
+            response = self._answer(survey, request.contact, moment, "ces", score, "")
+        self._ask(survey, request.contact, sent, moment, response)
 
     def _after_onboarding(self, onboarded: int) -> None:
         day = self.calendar.workday(onboarded + 3)
         person = whom_to_ask(self.life.people, day, "champion")
-        if person is None or not self._is_customer(day) or self.rng.random() < 0.35:
+        if person is None or not self._is_customer(day):
+            return
+        sent = self.calendar.at(day, 7 * HOUR)
+        if self.rng.random() < 0.35:
+            self._ask(self.surveys.effort, person, sent)
             return
         late = onboarded - self.life.story.joined > 90
         score = min(7, max(1, round((3.4 if late else 5.9) + self.rng.gauss(0, 0.9))))
         moment = self.calendar.at(day, self.rng.randint(8 * HOUR, 18 * HOUR))
-        self._answer(self.surveys.effort, person, moment, "ces", score, "")
+        response = self._answer(self.surveys.effort, person, moment, "ces", score, "")
+        self._ask(self.surveys.effort, person, sent, moment, response)
 
-    def _answer(self, survey: int, person: Person, moment: int, kind: str, score: int, comment: str) -> None:
+    def _ask(
+        self,
+        survey: int,
+        person: Person,
+        sent: int,
+        answered: int | None = None,
+        response: int | None = None,
+    ) -> None:
+        """Write down that somebody was asked; a few of the mails that nobody answered came back."""
+        bounced = answered is None and self.post.random() < 0.05
+        when = stamp(sent)
+        sheet = self.book.invitations
+        sheet.add(
+            survey,
+            self.life.pk,
+            person.pk,
+            "survey",
+            f"I{sheet.next_id:07d}",
+            when,
+            "bounced" if bounced else "delivered",
+            when if bounced else None,
+            None if answered is None else stamp(answered),
+            response,
+            when,
+        )
+
+    def _answer(self, survey: int, person: Person, moment: int, kind: str, score: int, comment: str) -> int:
+        """Write down an answer and return the id of its response."""
         rng = self.rng
         when = stamp(moment)
         # A few are clicks that nobody confirmed, and mail scanners: they never count.
@@ -141,6 +191,7 @@ class Voice:
         self.book.answers.add(response, kind, score, low, high, positive, "")
         if comment:
             self.book.answers.add(response, "text", None, None, None, None, comment)
+        return response
 
     def _feedback(self) -> None:
         rng, story = self.rng, self.life.story

@@ -7,11 +7,13 @@ from collections.abc import Hashable
 from typing import Any
 
 from accounts.bulk import insert_rows, update_rows
+from csplatform.periods import day_of
 from intake.kinds.base import (
     Kind,
     Run,
     alive,
     attributes,
+    check_order,
     natural_id,
     resolve_accounts,
     resolve_contacts,
@@ -21,7 +23,7 @@ from intake.kinds.customers import ACCOUNT_ID, ACCOUNT_NAME, EXTERNAL_ID
 from intake.kinds.dealings import CONTACT
 from intake.mapping import Parsed
 from intake.values import Field
-from surveys.models import Answer, Response, Survey
+from surveys.models import Answer, Invitation, Response, Survey
 
 # Plain columns for the usual questions; a mapping's “answers” asks others, on other scales.
 _SHORTHAND: dict[str, dict[str, Any]] = {
@@ -29,7 +31,30 @@ _SHORTHAND: dict[str, dict[str, Any]] = {
     "csat": {"kind": "csat", "scale_low": 1, "scale_high": 5, "positive_from": 4},
     "ces": {"kind": "ces", "scale_low": 1, "scale_high": 7, "positive_from": None},
 }
+SURVEY = Field(
+    name="survey",
+    label="Survey",
+    max_length=150,
+    is_required=True,
+    synonyms=("survey name", "campaign", "questionnaire"),
+)
 _ANSWER = ("score", "scale_low", "scale_high", "positive_from", "text")
+
+
+def resolve_surveys(rows: list[Parsed], run: Run, *, are_anonymous: bool) -> list[Parsed]:
+    """Set `survey_id` from a survey's name; return the rows left. New ones are created where allowed."""
+    names = {row.values["survey"] for row in rows}
+    known = dict(Survey.objects.filter(name__in=names).values_list("name", "pk"))
+    missing = sorted(names - known.keys())
+    if missing and "surveys" in run.creates:
+        made = Survey.objects.bulk_create([Survey(name=name, is_anonymous=are_anonymous) for name in missing])
+        known |= {survey.name: survey.pk for survey in made}
+        run.made["surveys"] += len(made)
+    for row in rows:
+        row.values["survey_id"] = known.get(row.values["survey"])
+        if row.values["survey"] not in known:
+            row.reject("survey", f"Survey “{row.values['survey']}” is unknown.")
+    return alive(rows)
 
 
 class Responses(Kind):
@@ -41,13 +66,7 @@ class Responses(Kind):
     has_answers = True
     fields = (
         EXTERNAL_ID,
-        Field(
-            name="survey",
-            label="Survey",
-            max_length=150,
-            is_required=True,
-            synonyms=("survey name", "campaign", "questionnaire"),
-        ),
+        SURVEY,
         ACCOUNT_ID,
         ACCOUNT_NAME,
         CONTACT,
@@ -90,7 +109,8 @@ class Responses(Kind):
         self._read_shorthand(rows)
         rows = resolve_accounts(alive(rows), run, is_required=False)
         rows = resolve_contacts(rows, run) if "contact" in run.mapped else rows
-        rows = self._find_surveys(rows, run)
+        # Without accounts nobody can be told apart: such a survey counts in totals only.
+        rows = resolve_surveys(rows, run, are_anonymous=not {"account", "account_name"} & run.mapped)
         for row in rows:
             row.values["external_id"] = row.values.get("external_id") or natural_id(
                 row.values["survey"],
@@ -153,25 +173,6 @@ class Responses(Kind):
                 answers.append({**blank, "kind": Answer.Kind.TEXT, "question": "", "text": comment})
 
     @staticmethod
-    def _find_surveys(rows: list[Parsed], run: Run) -> list[Parsed]:
-        names = {row.values["survey"] for row in rows}
-        known = dict(Survey.objects.filter(name__in=names).values_list("name", "pk"))
-        missing = sorted(names - known.keys())
-        if missing and "surveys" in run.creates:
-            # Without accounts nobody can be told apart: such a survey counts in totals only.
-            has_accounts = bool({"account", "account_name"} & run.mapped)
-            made = Survey.objects.bulk_create(
-                [Survey(name=name, is_anonymous=not has_accounts) for name in missing]
-            )
-            known |= {survey.name: survey.pk for survey in made}
-            run.made["surveys"] += len(made)
-        for row in rows:
-            row.values["survey_id"] = known.get(row.values["survey"])
-            if row.values["survey"] not in known:
-                row.reject("survey", f"Survey “{row.values['survey']}” is unknown.")
-        return alive(rows)
-
-    @staticmethod
     def _store_answers(rows: list[Parsed], responses: dict[Any, Any], run: Run) -> None:
         pks = {responses[row.values["external_id"]].pk for row in rows if row.outcome != "created"}
         known: dict[int, dict[tuple[str, str], Answer]] = defaultdict(dict)
@@ -214,3 +215,147 @@ class Responses(Kind):
         update_rows(list(changed.values()), _ANSWER)
         insert_rows(Answer, new)
         run.made["answers"] += len(new)
+
+
+class Invitations(Kind):
+    slug = "invitations"
+    label = "Survey invitations"
+    about = "One row for each time somebody was asked; response rates are counted from them."
+    creates = ("accounts", "contacts", "surveys")
+    fields = (
+        EXTERNAL_ID,
+        SURVEY,
+        ACCOUNT_ID,
+        ACCOUNT_NAME,
+        CONTACT,
+        Field(
+            name="sent_at",
+            label="Sent",
+            type="moment",
+            is_required=True,
+            synonyms=("sent on", "invited at", "invitation date", "sent date", "date sent"),
+        ),
+        Field(
+            name="state",
+            label="State",
+            type="choice",
+            choices=tuple(Invitation.State.choices),
+            help="Without one it counts as sent; a bounced one was not delivered.",
+            synonyms=("delivery", "delivery status", "status"),
+        ),
+        Field(name="bounced_at", label="Bounced", type="moment", synonyms=("bounced on", "bounce date")),
+        Field(
+            name="answered_at",
+            label="Answered",
+            type="moment",
+            synonyms=("responded at", "answered on", "response date", "completed at"),
+        ),
+        Field(
+            name="response",
+            label="Id of the response",
+            max_length=200,
+            help="What was answered; a response of the same source.",
+            synonyms=("response id", "answer id"),
+        ),
+    )
+
+    def apply(self, rows: list[Parsed], run: Run) -> None:
+        for row in rows:
+            self._complete(row)
+        check_order(rows, ("sent_at", "bounced_at"))
+        rows = resolve_accounts(alive(rows), run, is_required=False)
+        rows = resolve_contacts(rows, run) if "contact" in run.mapped else rows
+        rows = self._find_responses(resolve_surveys(rows, run, are_anonymous=False), run)
+        check_order(rows, ("sent_at", "answered_at"))
+        rows = alive(rows)
+        for row in rows:
+            row.values["external_id"] = row.values.get("external_id") or natural_id(
+                *(row.values.get(name) for name in ("survey", "account_id", "contact", "sent_at"))
+            )
+        ids = {row.values["external_id"] for row in rows}
+        existing: dict[Hashable, Any] = {
+            one.external_id: one for one in Invitation.objects.filter(source=run.source, external_id__in=ids)
+        }
+        filled_by = {
+            "sent_at": {"sent_at"},
+            "state": {"state", "bounced_at"},
+            "bounced_at": {"bounced_at", "state"},
+            "answered_at": {"answered_at", "response"},
+            "response_id": {"response"},
+            "account_id": {"account", "account_name"},
+            "contact_id": {"contact"},
+        }
+        names = [name for name, columns in filled_by.items() if columns & run.mapped]
+        store(
+            Invitation,
+            rows,
+            key_of=lambda row: row.values["external_id"],
+            existing=existing,
+            wanted_of=lambda row: {
+                "survey_id": row.values["survey_id"],
+                **attributes(Invitation, row.values, names),
+            },
+            identity_of=lambda row: {
+                "source": run.source,
+                "external_id": row.values["external_id"],
+                "recorded_at": run.now,
+            },
+        )
+
+    @staticmethod
+    def _complete(row: Parsed) -> None:
+        """Fill in what follows: a moment of bouncing says the state, a day of answering no hour."""
+        values = row.values
+        if values.get("bounced_at") and values.get("state") in (None, Invitation.State.BOUNCED):
+            values["state"] = Invitation.State.BOUNCED
+        elif values.get("bounced_at"):
+            row.reject("bounced_at", f"An invitation that bounced is not {values['state']}.")
+        answered, sent = values.get("answered_at"), values.get("sent_at")
+        if answered and sent and answered < sent and day_of(answered) == day_of(sent):
+            # The file tells only the day of the answer, which then begins before the sending.
+            values["answered_at"] = sent
+
+    @staticmethod
+    def _find_responses(rows: list[Parsed], run: Run) -> list[Parsed]:
+        """Set `response_id` and the moment of the answer; reject what cannot have been answered."""
+        ids = {row.values["response"] for row in rows if row.values.get("response")}
+        known = {
+            one.external_id: one
+            for one in Response.objects.filter(source=run.source, external_id__in=ids).select_related(
+                "invitation"
+            )
+        }
+        anonymous = set(
+            Survey.objects.filter(
+                pk__in={row.values["survey_id"] for row in rows}, is_anonymous=True
+            ).values_list("pk", flat=True)
+        )
+        for row in rows:
+            values, key = row.values, row.values.get("response")
+            response = known.get(key) if key else None
+            values["response_id"] = response.pk if response else None
+            if key and response is None:
+                row.reject("response", f"Response “{key}” of source “{run.source}” is unknown.")
+                continue
+            if response is not None:
+                Invitations._check_response(row, response)
+                values["answered_at"] = max(response.given_at, values["sent_at"])
+            field = "response" if response else "answered_at"
+            if values.get("answered_at") and values["survey_id"] in anonymous:
+                row.reject(field, f"Survey “{values['survey']}” is anonymous: who answered is not kept.")
+            if values.get("answered_at") and values.get("state") == Invitation.State.BOUNCED:
+                row.reject(field, "An invitation that bounced cannot have been answered.")
+        return alive(rows)
+
+    @staticmethod
+    def _check_response(row: Parsed, response: Response) -> None:
+        values = row.values
+        linked = getattr(response, "invitation", None)
+        if response.survey_id != values["survey_id"]:
+            row.reject("response", f"Response “{values['response']}” belongs to another survey.")
+        elif values.get("account_id") and response.account_id not in (None, values["account_id"]):
+            row.reject("response", f"Response “{values['response']}” is another account's.")
+        elif response.given_at < values["sent_at"] and day_of(response.given_at) != day_of(values["sent_at"]):
+            row.reject("response", f"Response “{values['response']}” was given before this was sent.")
+        elif linked is not None and linked.external_id != values.get("external_id"):
+            row.reject("response", f"Response “{values['response']}” answers another invitation already.")

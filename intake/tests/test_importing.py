@@ -34,7 +34,7 @@ from intake import importing
 from intake.models import Import, RowNote
 from intake.reading import ReadingError
 from intake.tests.files import import_file, latest, problems, write
-from surveys.models import Answer, Response
+from surveys.models import Answer, Invitation, Response, Survey
 from tickets.models import Ticket, TicketEvent
 from usage.models import EndUser, Event, UsageDay
 
@@ -366,6 +366,31 @@ def test_rejected_rows_go_to_the_runtime_folder_when_the_files_own_is_closed(
             "ticket,author,sent_at\n1,agent,2024-01-01\n",
             (2, "ticket", "Ticket “1” of source “crm” is unknown."),
         ),
+        (
+            "invitations",
+            "id,survey,sent_at,answered_at\n1,Pulse,2024-01-02,2024-01-01\n",
+            (2, "answered_at", "2024-01-01 00:00 lies before sent_at, 2024-01-02 00:00."),
+        ),
+        (
+            "invitations",
+            "id,survey,sent_at,answered_at,state\n1,Pulse,2024-01-02,2024-01-03,bounced\n",
+            (2, "answered_at", "An invitation that bounced cannot have been answered."),
+        ),
+        (
+            "invitations",
+            "id,survey,sent_at,bounced_at,state\n1,Pulse,2024-01-02,2024-01-03,delivered\n",
+            (2, "bounced_at", "An invitation that bounced is not delivered."),
+        ),
+        (
+            "invitations",
+            "id,survey,sent_at,response\n1,Pulse,2024-01-02,R1\n",
+            (2, "response", "Response “R1” of source “crm” is unknown."),
+        ),
+        (
+            "invitations",
+            "id,survey,sent_at,answered_at\n1,Secret,2024-01-02,2024-01-03\n",
+            (2, "answered_at", "Survey “Secret” is anonymous: who answered is not kept."),
+        ),
         ("usage-days", "account,feature,day,events\n1,login,2024-01-01,-1\n", (2, "events", "is negative.")),
         (
             "usage-events",
@@ -394,6 +419,7 @@ def test_a_row_that_breaks_a_rule_is_rejected_with_line_field_and_rule(
     tmp_path: Path, kind: str, text: str, expected: tuple[int, str, str]
 ) -> None:
     accounts_from(tmp_path)
+    Survey.objects.bulk_create([Survey(name="Pulse"), Survey(name="Secret", is_anonymous=True)])
     counts, code = import_file(kind, write(tmp_path, text), source="crm")
     [(line, field, reason)] = problems()
     assert (line, field) == expected[:2]
@@ -635,6 +661,59 @@ def test_responses_fan_out_into_answers_and_lose_those_the_file_takes_back(tmp_p
     assert not Answer.objects.filter(kind="nps").exists()
 
 
+def test_invitations_find_what_was_answered_to_them(tmp_path: Path) -> None:
+    accounts_from(tmp_path)
+    text = "id,survey,account,given_at,nps\nR1,Pulse,1,2024-01-05T10:00,9\nR2,Other,1,2024-01-05,9\n"
+    create = {"create": ["surveys", "contacts"]}
+    import_file(
+        "responses",
+        write(tmp_path, text),
+        create
+        | {
+            "fields": {
+                "external_id": "id",
+                "survey": "survey",
+                "account": "account",
+                "given_at": "given_at",
+                "nps": "nps",
+            }
+        },
+        source="crm",
+    )
+    names = ("survey", "account", "contact", "sent_at", "state", "answered_at", "response")
+    mapping = create | {"fields": {"external_id": "id"} | {name: name for name in names}}
+    text = (
+        "id,survey,account,contact,sent_at,state,answered_at,response\n"
+        "1,Pulse,1,ann@acme.test,2024-01-02T09:00,delivered,,R1\n"
+        "2,Pulse,1,bob@acme.test,2024-01-02T09:00,bounced,,\n"
+        "3,Pulse,2,,2024-01-02T09:00,,2024-01-02,\n"
+        "4,Pulse,2,,2024-01-02T09:00,,,R1\n"
+        "5,Pulse,1,,2024-01-02T09:00,,,R2\n"
+        "6,Other,2,,2024-01-02T09:00,,,R2\n"
+        "7,Other,1,,2024-01-09T09:00,,,R2\n"
+    )
+    counts, _ = import_file("invitations", write(tmp_path, text), mapping, source="crm")
+    assert (counts.created, counts.rejected) == (3, 4)
+    assert [reason for _, _, reason in problems()] == [
+        "Response “R1” is another account's.",
+        "Response “R2” belongs to another survey.",
+        "Response “R2” is another account's.",
+        "Response “R2” was given before this was sent.",
+    ]
+    first, second, third = Invitation.objects.order_by("external_id")
+    assert (first.response, first.answered_at) == (
+        Response.objects.get(external_id="R1"),
+        first.response.given_at,
+    )
+    assert (second.state, second.contact.email, second.answered_at) == ("bounced", "bob@acme.test", None)
+    assert third.answered_at == third.sent_at, "a day without an hour is no moment before the sending"
+    counts, _ = import_file("invitations", write(tmp_path, text), mapping, source="crm")
+    assert (counts.unchanged, counts.updated) == (3, 0)
+    text = "id,survey,account,sent_at,response\n8,Pulse,1,2024-01-02,R1\n"
+    import_file("invitations", write(tmp_path, text), source="crm")
+    assert problems()[-1][2] == "Response “R1” answers another invitation already."
+
+
 def test_a_reading_that_was_corrected_keeps_the_old_one(tmp_path: Path) -> None:
     accounts_from(tmp_path)
     text = "account,name,day,value\n1,Leads,2024-01-01,{}\n"
@@ -652,12 +731,14 @@ def test_a_reading_that_was_corrected_keeps_the_old_one(tmp_path: Path) -> None:
         ("feedback", "account,quote,given_at\n1,Too slow,2024-01-01\n"),
         ("referrals", "account,referred_name,referred_on\n1,Hooli,2024-01-01\n"),
         ("costs", "category,day,amount\npayroll,2024-01-01,5000\n"),
+        ("invitations", "survey,account,sent_at,state\nPulse,1,2024-01-01T10:00,delivered\n"),
         ("milestones", "account,name,due_on\n1,Live,2024-03-01\n"),
         ("usage-days", "account,feature,day,events\n1,login,2024-01-01,5\n"),
     ],
 )
 def test_every_kind_knows_its_rows_again(tmp_path: Path, kind: str, text: str) -> None:
     accounts_from(tmp_path)
+    Survey.objects.create(name="Pulse")
     path = write(tmp_path, text)
     first, code = import_file(kind, path, source="crm")
     second, _ = import_file(kind, path, source="crm")

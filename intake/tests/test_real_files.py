@@ -9,6 +9,7 @@ import shutil
 import statistics
 from datetime import date, timedelta
 from decimal import Decimal
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from django.db.models import F, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Lower
 
 from accounts.models import Account, Charge
+from csplatform.periods import Period
 from intake.importing import Counts
 from intake.tests.files import EXAMPLES, import_file, latest
+from metrics.kpis import Question, compare
 from tickets.models import Ticket, TicketEvent
 from usage.models import EndUser, Event
 
@@ -43,8 +46,8 @@ def kpi(slug: str, start: str, end: str, **options: Any) -> dict[str, Any]:
     return answer
 
 
-def near(text: str) -> float:
-    return round(float(text), 4)
+def near(text: str, places: int = 4) -> float:
+    return round(float(text), places)
 
 
 def test_telco_gives_churn_and_revenue_by_contract(real_data: Path, tmp_path: Path, settings: Any) -> None:
@@ -74,6 +77,48 @@ def test_sfo_answers_give_nps_and_csat(real_data: Path, tmp_path: Path) -> None:
     assert (nps["denominator"], round(float(nps["value"]), 2)) == ("2746", 39.84)
     assert nps["interval"]["low"] < nps["value"] < nps["interval"]["high"]
     assert near(kpi("csat", "2017-05-01", "2017-06-01")["value"]) == 82.0685
+
+
+def test_sfo_scores_differ_by_who_answered(real_data: Path, tmp_path: Path, settings: Any) -> None:
+    bring_in(tmp_path, real_data / "sfo-survey" / "sfo_2017.csv.gz", "sfo-responses")
+    may = ("2017-05-01", "2017-06-01")
+
+    def groups(group_by: str) -> dict[str, dict[str, Any]]:
+        return {group["label"]: group for group in kpi("nps", *may, group_by=group_by)["groups"]}
+
+    problem = groups("attribute:met a problem")
+    assert [near(problem[key]["value"], 2) for key in ("yes", "no")] == [18.77, 43.65]
+    settings.SMALL_SAMPLE = 50
+    language = groups("language")
+    assert (near(language["es"]["value"], 2), language["es"]["sample_size"]) == (72.09, 43)
+    assert [language[key]["small_sample"] for key in ("es", "en")] == [True, False]
+    assert kpi("nps", *may, where=["language=es"])["value"] == language["es"]["value"]
+
+
+def test_sfo_2017_is_compared_with_2016(real_data: Path, tmp_path: Path) -> None:
+    for year, mapping in ((2016, "sfo2016-responses"), (2017, "sfo-responses")):
+        _, code = bring_in(tmp_path, real_data / "sfo-survey" / f"sfo_{year}.csv.gz", mapping)
+        assert code == 0
+    may = Period(date(2017, 5, 1), date(2017, 6, 1))
+    share = compare(Question("csat", may), "year")
+    assert [answer.figure.counts for answer in (share.earlier, share.answer)] == [
+        {"satisfied": 2364, "answers": 2919},
+        {"satisfied": 2206, "answers": 2688},
+    ]
+    # By hand, with one success and one failure added: (2207/2690 - 2365/2921) in its standard errors.
+    first, second = 2365 / 2921, 2207 / 2690
+    z = (second - first) / sqrt(first * (1 - first) / 2921 + second * (1 - second) / 2690)
+    assert share.change is not None
+    assert share.significance is not None
+    assert (near(str(share.change)), near(str(share.significance.z))) == (1.0818, round(z, 4))
+    assert not share.significance.is_significant, "a point more, which chance alone would make"
+    mean = compare(Question("csat", may, variant="mean"), "year")
+    assert mean.significance is not None
+    assert (near(str(mean.earlier.value)), near(str(mean.answer.value))) == (4.0380, 4.0644)
+    assert not mean.significance.is_significant
+    # Nobody was asked in 2016 whether they recommend the airport.
+    nps = compare(Question("nps", may), "year")
+    assert (nps.earlier.figure.reason, nps.change, nps.significance) == ("no_responses", None, None)
 
 
 def test_neutron_events_give_active_people(real_data: Path, tmp_path: Path) -> None:

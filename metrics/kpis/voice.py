@@ -6,14 +6,29 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Case, CharField, F, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import (
+    Avg,
+    Case,
+    CharField,
+    Count,
+    Exists,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
 from django.db.models.expressions import Combinable
 from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast, Concat, NullIf
+from django.db.models.functions import Cast, Concat, NullIf, Round
 
+from accounts.models import Account
 from metrics.calculations import (
     Estimate,
     Interval,
+    account_net_promoter_score,
     customer_effort_score,
     customer_satisfaction,
     ease_share,
@@ -23,12 +38,13 @@ from metrics.calculations import (
     net_promoter_estimate,
     net_promoter_interval,
     net_promoter_score,
+    response_rate,
     share_estimate,
     wilson_interval,
 )
 from metrics.kpis.counting import ONE, day_of_moment
 from metrics.kpis.definition import UNNAMEABLE, Amount, Counts, Grouping, Kpi, Part, Scope, Variant
-from surveys.models import Answer, Response, Survey
+from surveys.models import Answer, Invitation, Response, Survey
 
 THEME = "Voice of the customer"
 NO_RESPONSES = "no_responses"
@@ -104,9 +120,18 @@ def _answers(kind: str) -> Callable[[Scope], QuerySet[Any]]:
     return facts
 
 
-def _part(kind: str, amounts: Mapping[str, Amount], *, is_on_one_scale: bool = False) -> Part:
+def _nps_answers(scope: Scope) -> QuerySet[Any]:
+    is_from_before = Q(response__invitation__sent_at__lt=scope.period.starts_at)
+    return _answers(Answer.Kind.NPS)(scope).annotate(
+        kpi_asked_before=Case(When(is_from_before, then=ONE), default=NOTHING)
+    )
+
+
+def _part(
+    facts: Callable[[Scope], QuerySet[Any]], amounts: Mapping[str, Amount], *, is_on_one_scale: bool = False
+) -> Part:
     return Part(
-        facts=_answers(kind),
+        facts=facts,
         amounts=amounts,
         account="response__account",
         csm_on=day_of_moment("response__given_at"),
@@ -131,9 +156,47 @@ def _if(condition: Q, amount: Any = ONE) -> Amount:
 _PROMOTES, _DETRACTS = Q(score__gte=9), Q(score__lte=6)
 
 
+def _invitations(scope: Scope) -> QuerySet[Any]:
+    """Return the invitations sent in the period, with what had become of them when we look back."""
+    is_bounced = Q(state=Invitation.State.BOUNCED)
+    has_answered = Q(response__isnull=True, answered_at__isnull=False)
+    has_answered |= Q(response__state=Response.State.CONFIRMED)
+    if scope.known_at is not None:
+        is_bounced &= Q(bounced_at__isnull=True) | Q(bounced_at__lte=scope.known_at)
+        has_answered &= Q(answered_at__lte=scope.known_at)
+        has_answered &= Q(response__isnull=True) | Q(response__recorded_at__lte=scope.known_at)
+    return (
+        Invitation.objects.sent_in(scope.period)
+        .known_at(scope.known_at)
+        .annotate(
+            kpi_delivered=Case(When(is_bounced, then=NOTHING), default=ONE),
+            kpi_answered=Case(When(has_answered, then=ONE), default=NOTHING),
+        )
+    )
+
+
+def _asked_for_nps(scope: Scope) -> QuerySet[Any]:
+    """Return those asked in the period by the surveys whose score is counted."""
+    surveys = _answers(Answer.Kind.NPS)(scope).order_by().values("response__survey")
+    return _invitations(scope).filter(survey__in=surveys)
+
+
+# Whom an NPS speaks for, where that is known: asked in the period, or earlier and answered in it.
+_POPULATION = Part(
+    facts=_asked_for_nps,
+    amounts={"_asked": Amount(F("kpi_delivered"))},
+    csm_on=day_of_moment("sent_at"),
+    groups={"survey": "survey__name"},
+)
+
+
 def _interval_of_nps(counts: Counts) -> Interval | None:
+    population = counts["_asked"] + counts["_asked_before"]
     return net_promoter_interval(
-        promoters=counts["promoters"], detractors=counts["detractors"], answers=counts["answers"]
+        promoters=counts["promoters"],
+        detractors=counts["detractors"],
+        answers=counts["answers"],
+        population=population if counts["_invited"] == counts["answers"] else None,
     )
 
 
@@ -152,7 +215,9 @@ NPS = Kpi(
     kind="rate",
     definition=(
         "How far promoters outnumber detractors, of all who said how likely they are to recommend us. "
-        "9 and 10 promote, 7 and 8 are passive, 6 and below detract; a skipped question is no answer."
+        "9 and 10 promote, 7 and 8 are passive, 6 and below detract; a skipped question is no answer. When "
+        "every answer came from an invitation, the interval is narrowed by the share of those asked who "
+        "answered (finite population correction)."
     ),
     own_groups=(SURVEY, LANGUAGE, SCALE, ATTRIBUTE),
     benchmark=(Decimal(30), Decimal(70)),
@@ -160,7 +225,7 @@ NPS = Kpi(
         Variant(
             parts=(
                 _part(
-                    Answer.Kind.NPS,
+                    _nps_answers,
                     {
                         "balance": Amount(
                             Case(When(_PROMOTES, then=ONE), When(_DETRACTS, then=Value(-1)), default=NOTHING)
@@ -169,8 +234,11 @@ NPS = Kpi(
                         "promoters": _if(_PROMOTES),
                         "passives": _if(~_PROMOTES & ~_DETRACTS),
                         "detractors": _if(_DETRACTS),
+                        "_invited": _if(Q(response__invitation__isnull=False)),
+                        "_asked_before": Amount(F("kpi_asked_before")),
                     },
                 ),
+                _POPULATION,
             ),
             numerator="balance",
             denominator="answers",
@@ -209,7 +277,7 @@ CSAT = Kpi(
             label="Share of positive answers",
             parts=(
                 _part(
-                    Answer.Kind.CSAT,
+                    _answers(Answer.Kind.CSAT),
                     {"satisfied": _if(Q(score__gte=F("positive_from"))), "answers": Amount(ONE)},
                 ),
             ),
@@ -225,7 +293,7 @@ CSAT = Kpi(
             label="Mean score",
             parts=(
                 _part(
-                    Answer.Kind.CSAT,
+                    _answers(Answer.Kind.CSAT),
                     {
                         "score_total": Amount(F("score")),
                         "answers": Amount(ONE),
@@ -246,7 +314,7 @@ CSAT = Kpi(
 )
 
 _EASE = _part(
-    Answer.Kind.CES,
+    _answers(Answer.Kind.CES),
     {
         "score_total": Amount(F("score")),
         "answers": Amount(ONE),
@@ -294,4 +362,127 @@ CES = Kpi(
     ),
 )
 
-KPIS = (NPS, CSAT, CES)
+
+def _account_scores(scope: Scope) -> QuerySet[Any]:
+    """Return the accounts that answered, each with the mean of its contacts' latest scores."""
+    answers = _answers(Answer.Kind.NPS)(scope).filter(
+        response__account__isnull=False, response__survey__is_anonymous=False
+    )
+    moment = OuterRef("response__given_at")
+    later = answers.filter(
+        Q(response__given_at__gt=moment) | Q(response__given_at=moment, pk__gt=OuterRef("pk")),
+        response__account=OuterRef("response__account"),
+        response__contact=OuterRef("response__contact"),
+    )
+    # Who answered without a name stands for themselves: no contact is never another's later answer.
+    latest = answers.filter(~Exists(later))
+    of_account = latest.filter(response__account=OuterRef("pk")).order_by().values("response__account")
+    return Account.objects.filter(pk__in=latest.values("response__account")).annotate(
+        kpi_score=Subquery(of_account.annotate(kpi_mean=Avg("score")).values("kpi_mean")),
+        kpi_voices=Subquery(of_account.annotate(kpi_count=Count("pk")).values("kpi_count")),
+    )
+
+
+ACCOUNT_PROMOTES, ACCOUNT_DETRACTS = Q(kpi_score__gte=9), Q(kpi_score__lt=7)
+
+NPS_ACCOUNT = Kpi(
+    slug="nps_account",
+    label="Net Promoter Score by account",
+    theme=THEME,
+    unit="points",
+    higher_is_better=True,
+    kind="rate",
+    definition=(
+        "The Net Promoter Score with one vote for each account, so that those who answer much do not drown "
+        "out the others: of each contact the latest answer of the period, averaged over the account's "
+        "contacts. A mean of 9 and above promotes, one below 7 detracts; nothing is rounded before. "
+        "Anonymous answers belong to no account and are left out."
+    ),
+    benchmark=(Decimal(30), Decimal(70)),
+    variants=(
+        Variant(
+            parts=(
+                Part(
+                    facts=_account_scores,
+                    amounts={
+                        "balance": Amount(
+                            Case(
+                                When(ACCOUNT_PROMOTES, then=ONE),
+                                When(ACCOUNT_DETRACTS, then=Value(-1)),
+                                default=NOTHING,
+                            )
+                        ),
+                        "accounts": Amount(ONE),
+                        "promoters": _if(ACCOUNT_PROMOTES),
+                        "passives": _if(~ACCOUNT_PROMOTES & ~ACCOUNT_DETRACTS),
+                        "detractors": _if(ACCOUNT_DETRACTS),
+                    },
+                    account="",
+                    columns={"mean_score": Round("kpi_score", 2), "contacts": "kpi_voices"},
+                ),
+            ),
+            numerator="balance",
+            denominator="accounts",
+            calculate=account_net_promoter_score,
+            interval=lambda counts: net_promoter_interval(
+                promoters=counts["promoters"], detractors=counts["detractors"], answers=counts["accounts"]
+            ),
+            estimate=lambda counts: net_promoter_estimate(
+                promoters=counts["promoters"], detractors=counts["detractors"], answers=counts["accounts"]
+            ),
+            reason=NO_RESPONSES,
+        ),
+    ),
+)
+
+
+def _not_anonymous(scope: Scope) -> QuerySet[Any]:
+    return _invitations(scope).filter(survey__is_anonymous=False)
+
+
+RESPONSE_RATE = Kpi(
+    slug="response_rate",
+    label="Response rate",
+    theme=THEME,
+    unit="percent",
+    higher_is_better=True,
+    kind="rate",
+    definition=(
+        "How many of those asked have answered. An answer counts in the period in which its invitation was "
+        "sent, however late it came, so the figure of the newest weeks still rises. Delivered is whatever "
+        "was sent and did not bounce. Anonymous surveys are left out: who answered them is not kept."
+    ),
+    own_groups=(SURVEY, LANGUAGE),
+    variants=(
+        Variant(
+            parts=(
+                Part(
+                    facts=_not_anonymous,
+                    amounts={
+                        "answered": Amount(F("kpi_answered")),
+                        "delivered": Amount(F("kpi_delivered")),
+                        "sent": Amount(ONE),
+                        "bounced": Amount(ONE - F("kpi_delivered")),
+                    },
+                    csm_on=day_of_moment("sent_at"),
+                    columns={
+                        "sent_on": day_of_moment("sent_at"),
+                        "survey": "survey__name",
+                        "contact": "contact__name",
+                        "answered_on": day_of_moment("answered_at"),
+                        "id": "pk",
+                    },
+                    groups={"survey": "survey__name", "language": "contact__language"},
+                ),
+            ),
+            numerator="answered",
+            denominator="delivered",
+            calculate=response_rate,
+            interval=lambda counts: wilson_interval(part=counts["answered"], whole=counts["delivered"]),
+            estimate=lambda counts: share_estimate(part=counts["answered"], whole=counts["delivered"]),
+            reason="nothing_delivered",
+        ),
+    ),
+)
+
+KPIS = (NPS, NPS_ACCOUNT, CSAT, CES, RESPONSE_RATE)

@@ -13,10 +13,10 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from accounts import ledger
-from accounts.models import Account, Assignment, Charge, ExchangeRate, Renewal
+from accounts.models import Account, Assignment, Charge, Contact, ExchangeRate, Renewal
 from accounts.tests.factories import change_terms, make_account, make_plan, make_user, subscribe
 from csplatform.periods import Period
-from surveys.models import Answer, Response, Survey
+from surveys.models import Answer, Invitation, Response, Survey
 from team.models import User
 from tickets.models import Ticket, TicketEvent, TicketSource
 from usage.models import ActivityMonth, EndUser
@@ -87,6 +87,7 @@ def make_company() -> Cast:
     _renewals(accounts)
     _answers(acme, globex)
     _imported_answers(acme)
+    _invitations(acme, globex)
     _tickets(acme, globex)
     _usage(acme, globex)
     return Cast(ada, grace, acme, globex, initech)
@@ -144,13 +145,19 @@ def answer(
     state: str = Response.State.CONFIRMED,
     scale: tuple[int, int] | None = None,
     recorded_at: datetime | None = None,
+    contact: Contact | None = None,
 ) -> Answer:
     survey, _ = Survey.objects.get_or_create(
         name="Quiet" if is_anonymous else "Open", defaults={"is_anonymous": is_anonymous}
     )
     given_at = at(day or february(14))
     response = Response.objects.create(
-        survey=survey, account=account, given_at=given_at, state=state, recorded_at=recorded_at or given_at
+        survey=survey,
+        account=account,
+        contact=contact,
+        given_at=given_at,
+        state=state,
+        recorded_at=recorded_at or given_at,
     )
     low, high = scale or {"nps": (0, 10), "csat": (1, 5), "ces": (1, 7)}[kind]
     return Answer.objects.create(
@@ -196,6 +203,43 @@ def _imported_answers(acme: Account) -> None:
             attributes=attributes,
         )
         Answer.objects.create(response=response, kind="nps", score=score, scale_low=1, scale_high=10)
+
+
+def invite(
+    sent_on: date,
+    *,
+    account: Account | None = None,
+    contact: Contact | None = None,
+    answered_on: date | None = None,
+    response: Response | None = None,
+    state: str = Invitation.State.SENT,
+    survey: str = "Open",
+    recorded_at: datetime | None = None,
+) -> Invitation:
+    return Invitation.objects.create(
+        survey=Survey.objects.get_or_create(name=survey)[0],
+        account=account,
+        contact=contact,
+        sent_at=at(sent_on, 8),
+        state=state,
+        answered_at=response.given_at if response else at(answered_on) if answered_on else None,
+        response=response,
+        recorded_at=recorded_at or at(sent_on, 8),
+    )
+
+
+def _invitations(acme: Account, globex: Account) -> None:
+    """Two colleagues at Acme and one at Globex are asked; one answers, late, and one mail bounces."""
+    people = [
+        Contact.objects.create(account=account, name=name, language="en")
+        for account, name in ((acme, "Ann"), (acme, "Art"), (globex, "Gil"))
+    ]
+    given = answer("nps", 9, account=acme, contact=people[0], day=february(24)).response
+    answer("nps", 2, account=acme, contact=people[0], day=february(11))
+    invite(february(20), account=acme, contact=people[0], response=given)
+    invite(february(18), account=acme, contact=people[1], answered_on=date(2026, 3, 2))
+    invite(february(10), account=globex, contact=people[2])
+    invite(february(19), account=globex, contact=people[2], state=Invitation.State.BOUNCED)
 
 
 def ticket(

@@ -8,12 +8,12 @@ from decimal import Decimal
 import pytest
 
 from accounts import ledger
-from accounts.models import Charge, ExchangeRate, Subscription
+from accounts.models import Charge, Contact, ExchangeRate, Subscription
 from accounts.tests.factories import change_terms, make_account, make_plan, make_user, subscribe
 from csplatform.periods import Period
 from metrics.kpis import Answer, Filters, KpiError, Question, ask, compare, late_facts, rows
 from metrics.kpis.reading import read_question
-from metrics.tests.cast import FEBRUARY, active, answer, february, hold, renewal, ticket
+from metrics.tests.cast import FEBRUARY, active, answer, february, hold, invite, renewal, ticket
 from usage.models import EndUser
 
 pytestmark = pytest.mark.django_db
@@ -275,6 +275,94 @@ def test_d15_effort_is_a_mean_with_the_share_beside_it() -> None:
     for score in (7, 7, 6, 5, 4, 2, 1):
         answer("ces", score)
     assert (shown(asked("ces")), shown(asked("ces", variant="share"), 1)) == ("4.57", "57.1")
+
+
+MARCH = Period(date(2026, 3, 1), date(2026, 4, 1))
+
+
+def test_d17_an_answer_counts_in_the_month_its_invitation_was_sent() -> None:
+    for number in range(100):
+        answered_on = date(2026, 3, 20) if number < 15 else date(2026, 4, 2) if number < 19 else None
+        invite(date(2026, 3, 5), answered_on=answered_on, state="bounced" if number >= 95 else "sent")
+    invite(date(2026, 4, 9))
+    invite(date(2026, 4, 9), answered_on=date(2026, 4, 10))
+    found = asked("response_rate", MARCH)
+    assert (found.figure.numerator, found.figure.denominator, shown(found, 1)) == (19, 95, "20.0")
+    assert (found.figure.counts["sent"], found.figure.counts["bounced"]) == (100, 5)
+    assert asked("response_rate", APRIL).value == 50
+    assert asked("response_rate", MARCH, known_at=at(4, 1)).figure.numerator == 15
+
+
+def test_an_answer_that_was_no_persons_is_no_response() -> None:
+    for state in ("confirmed", "bot", "provisional", "deleted", "test"):
+        invite(february(9), response=answer("nps", 9, state=state).response)
+    assert asked("response_rate").value == 20
+
+
+def test_anonymous_surveys_have_no_response_rate() -> None:
+    answer("nps", 9, is_anonymous=True)
+    invite(february(9), survey="Quiet")
+    assert asked("response_rate").figure.reason == "nothing_delivered"
+
+
+def test_a_bounce_we_had_not_heard_of_was_a_delivery_then() -> None:
+    bounced = invite(february(9), state="bounced")
+    bounced.bounced_at = at(2, 20)
+    bounced.save()
+    invite(february(9), answered_on=february(10))
+    assert asked("response_rate", known_at=at(2, 15)).value == 50
+    assert asked("response_rate").value == 100
+
+
+def test_an_account_has_one_vote_made_of_its_contacts_latest_answers() -> None:
+    loud, quiet = make_account("Loud"), make_account("Quiet")
+    people = [Contact.objects.create(account=loud, name=name) for name in ("Ann", "Art")]
+    for score, contact, day in ((2, 0, 3), (10, 0, 5), (8, 1, 4)):
+        answer("nps", score, account=loud, contact=people[contact], day=february(day))
+    answer("nps", 0, account=quiet, is_anonymous=True)
+    found = asked("nps_account")
+    # Ann's first answer is superseded: (10 + 8) ÷ 2 = 9 promotes.
+    assert (found.value, found.figure.denominator) == (100, 1)
+    assert [(row["mean_score"], row["contacts"]) for row in rows(found.question, "accounts")] == [(9, 2)]
+    answer("nps", 6, account=quiet)
+    assert asked("nps_account").value == 0
+    answer("nps", 8, account=loud, contact=people[0], day=february(6))
+    assert asked("nps_account").figure.counts["passives"] == 1, "(8 + 8) ÷ 2 = 8"
+
+
+def test_who_answers_without_a_name_stands_for_themselves() -> None:
+    account = make_account()
+    for score in (10, 10, 6):
+        answer("nps", score, account=account)
+    [row] = rows(asked("nps_account").question, "accounts")
+    assert (row["contacts"], round(row["mean_score"], 2)) == (3, 8.67)
+
+
+@pytest.mark.parametrize(
+    ("asked_before", "asked_now", "without_invitation", "interval"),
+    [
+        # 100 answers of 200 asked, of 100 asked, and of nobody knows how many.
+        (40, 60, 0, ["18.44", "39.81"]),
+        (100, 0, 0, ["18.44", "39.81"]),
+        (40, 59, 1, ["14.05", "44.20"]),
+    ],
+)
+def test_the_interval_is_narrower_where_all_who_were_asked_are_known(
+    asked_before: int, asked_now: int, without_invitation: int, interval: list[str]
+) -> None:
+    scores = [10] * 50 + [8] * 30 + [3] * 20
+    sent = [date(2026, 1, 30)] * asked_before + [february(2)] * asked_now
+    for number, score in enumerate(scores):
+        given = answer("nps", score).response
+        if number >= without_invitation:
+            invite(sent[number - without_invitation], response=given)
+    for _ in range(100):
+        invite(february(3))
+    invite(february(3), state="bounced")
+    invite(february(3), survey="Another")
+    found = asked("nps").figure.interval
+    assert found is not None
+    assert [str(round(bound, 2)) for bound in found] == interval
 
 
 def test_eighty_of_a_hundred_licences_are_used() -> None:
