@@ -7,18 +7,14 @@ from typing import Any
 from django import forms
 
 from metrics.kpis.catalogue import KPIS
-from metrics.kpis.definition import STEPS, Kpi
+from metrics.kpis.definition import Kpi
+from metrics.kpis.judging import groupings_of
 from metrics.models import Target
 from team.models import User
 
 
 def _kpis() -> list[tuple[str, str]]:
     return [(kpi.slug, kpi.label) for kpi in KPIS.values()]
-
-
-def groupings_of(kpi: Kpi) -> list[str]:
-    """Return by what a KPI's targets can differ; days and months are no groups to aim for."""
-    return [name for name in kpi.groups if name not in STEPS]
 
 
 class TargetForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -44,13 +44,13 @@ from metrics.kpis import (
     step_labels,
 )
 from metrics.kpis.documents import UNITS
-from metrics.models import KpiSnapshot
+from metrics.models import KpiSnapshot, Target
 from playbooks.forms import DateInput
 from team.models import User
 from workspace.annotations import marks_over
 from workspace.charts import Chart, Series
 from workspace.exports import csv_response
-from workspace.templatetags.show import as_unit, day, day_short, digits
+from workspace.templatetags.show import as_unit, day, day_short, digits, level
 
 ROWS_A_PAGE = 25
 LATE_FACTS_SHOWN = 20
@@ -369,6 +369,7 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
         "periods": _shortcuts(request, question.period),
         "chart": _chart(question),
         "waterfall": _waterfall(request, answer),
+        "targets": _targets_in_words(answer),
         "grouped_by": _group_words(kpi, question.group_by) if question.group_by else "",
         "groups": [_group_line(request, answer, group, beside) for group in answer.groups],
         "late": _late(question, answer) if answer.restated else [],
@@ -502,11 +503,22 @@ def _group_line(
     return {
         "group": group,
         "href": f"?{query.urlencode()}" if group.key else "",
+        "is_missed": group.aim.is_met(group.figure.value) is False,
         "beside": [
             (next((one.figure for one in other.groups if one.key == group.key), None), other.unit)
             for other in beside
         ],
     }
+
+
+def _targets_in_words(answer: Answer) -> list[str]:
+    """Return the target and, where it is another for other lengths of time, those too."""
+    aim, unit = answer.aim, answer.unit
+    own = [str(level(aim.target, unit))] if aim.target is not None else []
+    return own + [
+        f"{level(value, unit)} for {Target.Months(months).label.lower()}"
+        for months, value in aim.of_other_lengths
+    ]
 
 
 def _step(name: str) -> Step:

@@ -12,13 +12,14 @@ from datetime import date
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.db import IntegrityError, transaction
 from django.http import Http404, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from accounts.assigning import HandOver, take_back
 from accounts.models import Account
-from metrics.models import Annotation, may_annotate
+from metrics.models import Annotation, Target, may_annotate
 from playbooks.answers import changed
 from playbooks.models import Task
 from team.models import User
@@ -65,10 +66,22 @@ def _undo_deleted_annotation(user: User, data: Any) -> str:
     return f"Back: {data['text']}"
 
 
+def _undo_deleted_target(user: User, data: Any) -> str:
+    if not user.is_admin:
+        return "Nothing could be taken back."
+    try:
+        with transaction.atomic():
+            target = Target.objects.create(**data, set_by=user)
+    except IntegrityError:
+        return "There is another target for this by now."
+    return f"Back: {target}."
+
+
 UNDO: dict[str, Callable[[User, Any], str]] = {
     "hand_over": _undo_hand_over,
     "tasks": _undo_tasks,
     "annotation": _undo_deleted_annotation,
+    "target": _undo_deleted_target,
 }
 
 
@@ -82,5 +95,5 @@ def undo(request: StaffRequest, key: str) -> HttpResponse:
         raise Http404
     request.session[_SESSION_KEY] = [entry for entry in kept if entry[0] != key]
     text = UNDO[found[1]](request.user, found[2])
-    events: dict[str, Any] = {"portfolioChanged": {}, "annotationsChanged": {}}
+    events: dict[str, Any] = {"portfolioChanged": {}, "annotationsChanged": {}, "targetsChanged": {}}
     return changed(request, text, fallback=reverse("workspace:portfolio"), events=events)

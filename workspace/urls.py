@@ -1,6 +1,6 @@
 from django.urls import URLPattern, path
 
-from workspace import account, annotations, design, home, numbers, portfolio, search, undo
+from workspace import account, annotations, design, home, numbers, portfolio, search, targets, undo
 
 app_name = "workspace"
 
@@ -24,6 +24,10 @@ urlpatterns: list[URLPattern] = [
     path("annotations/new/", annotations.annotation_new, name="annotation-new"),
     path("annotations/<int:pk>/edit/", annotations.annotation_edit, name="annotation-edit"),
     path("annotations/<int:pk>/delete/", annotations.annotation_delete, name="annotation-delete"),
+    path("targets/", targets.target_list, name="targets"),
+    path("targets/new/", targets.target_new, name="target-new"),
+    path("targets/<int:pk>/edit/", targets.target_edit, name="target-edit"),
+    path("targets/<int:pk>/delete/", targets.target_delete, name="target-delete"),
     path("search/", search.search, name="search"),
     path("search/names/", search.account_names, name="account-names"),
     path("undo/<str:key>/", undo.undo, name="undo"),

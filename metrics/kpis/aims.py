@@ -31,6 +31,8 @@ class Aim:
     target: Decimal | None = None
     benchmark: Benchmark | None = None
     higher_is_better: bool | None = None
+    # Targets that hold for periods of another length, as (months, value): to be told, not compared with.
+    of_other_lengths: tuple[tuple[int, Decimal], ...] = ()
 
     def is_met(self, value: Decimal | None) -> bool | None:
         """Return whether the target is met; None without a value, a target or a direction."""
@@ -82,23 +84,19 @@ class Aims:
         """Return the aim of the answer as a whole, or of one of its groups."""
         kpi = question.kpi
         selections = _selections(question, group_by, group)
-        rows = [
-            row
-            for selection in selections
-            for row in self._of_selection(kpi, variant, selection)
-            if kpi.kind == "level" or _fits(row, question.period)
-        ]
+        every = [row for each in selections for row in self._of_selection(kpi, variant, each)]
+        rows = [row for row in every if kpi.kind == "level" or _fits(row, question.period)]
         own = kpi.benchmark if _WHOLE in selections and _shares_unit(kpi, variant) else None
         return Aim(
             target=next((row.value for row in rows if row.value is not None), None),
             benchmark=next((row.benchmark for row in rows if row.benchmark is not None), own),
             higher_is_better=kpi.higher_is_better,
+            of_other_lengths=tuple(
+                (row.months, row.value)
+                for row in every
+                if row not in rows and row.months is not None and row.value is not None
+            ),
         )
-
-    def of_kpi(self, kpi: Kpi) -> list[Target]:
-        """Return every row about this KPI: first those about the whole of it."""
-        found = [row for row in self._rows.values() if row.kpi == kpi.slug]
-        return sorted(found, key=lambda row: (row.group_by, row.group, row.variant))
 
     def stated(self, kpi: Kpi) -> Target | None:
         """Return the row about the whole of a KPI by its default variant, for whatever length it holds."""

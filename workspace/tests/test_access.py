@@ -14,7 +14,7 @@ from django.urls import URLResolver, get_resolver, reverse
 from accounts.models import Account, Assignment, Contact, Subscription, Touch
 from intake.models import Import
 from metrics.kpis import KPIS
-from metrics.models import Annotation
+from metrics.models import Annotation, Target
 from metrics.tests.health_cast import TODAY
 from playbooks.models import Dismissal, Task
 from playbooks.tests.cast import World
@@ -67,6 +67,10 @@ ROUTES = {
     "workspace:annotation-new": page(MANAGERS),
     "workspace:annotation-edit": page(MANAGERS, pk="annotation"),
     "workspace:annotation-delete": page(MANAGERS, pk="annotation"),
+    "workspace:targets": page(ADMINS),
+    "workspace:target-new": page(ADMINS),
+    "workspace:target-edit": page(ADMINS, pk="target"),
+    "workspace:target-delete": page(ADMINS, pk="target"),
     "workspace:search": page(),
     "workspace:account-names": page(),
     "workspace:undo": page(key="word"),
@@ -135,6 +139,7 @@ def things(world: World) -> dict[str, Any]:
     annotation = Annotation.objects.create(day=TODAY, text="Prices raised", created_by=world.manager)
     return {
         "annotation": annotation.pk,
+        "target": Target.objects.create(kpi="csat", value=80).pk,
         "account": globex.pk,
         "task": task.pk,
         "dismissal": dismissal.pk,
@@ -212,7 +217,7 @@ def test_rooms_for_few_stay_closed_to_a_csm(things, world):
 
 def test_a_viewer_changes_no_fact_whatever_they_post(things, world):
     def facts() -> list[Any]:
-        models = (Account, Assignment, Touch, Task, Contact, Subscription, Import, Annotation)
+        models = (Account, Assignment, Touch, Task, Contact, Subscription, Import, Annotation, Target)
         return [list(model.objects.order_by("pk").values()) for model in models]
 
     before = facts()
