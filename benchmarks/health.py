@@ -222,7 +222,9 @@ def _statements(card: Card, now: datetime) -> list[str]:
         open_tickets AS (
             SELECT account_id, COUNT(*) AS urgent FROM tickets_ticket
             WHERE priority = 'urgent' AND opened_at < {asked.before} AND merged_into_id IS NULL
-                AND (resolved_at IS NULL OR resolved_at >= {asked.before}) AND exclusion = ''
+                AND merged_at IS NULL AND (resolved_at IS NULL OR resolved_at >= {
+        asked.before
+    }) AND exclusion = ''
             GROUP BY account_id),
         voice AS (
             SELECT r.account_id,
@@ -355,7 +357,7 @@ def _orm_score(card: Card, account: Account, now: datetime) -> tuple[Decimal | N
             if kind == "csat":
                 raws["last_csat"] = 100 + (800 * (score - low) + span) // (2 * span)
     urgent = Ticket.objects.filter(account=account, priority="urgent", exclusion="", opened_at__lt=end)
-    waiting = urgent.filter(merged_into__isnull=True).exclude(resolved_at__lt=end)
+    waiting = urgent.filter(merged_into__isnull=True, merged_at__isnull=True).exclude(resolved_at__lt=end)
     raws["open_urgent_tickets"] = 100 * waiting.count()
     moves = Movement.objects.filter(account=account, effective_on__lte=day)
     currencies = moves.aggregate(count=Count("currency", distinct=True))["count"]

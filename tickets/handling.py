@@ -14,7 +14,9 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from accounts.bulk import update_rows
-from tickets.models import Message, Ticket, TicketEvent, TicketSource
+from tickets.calculations import BusinessHours, seconds_between
+from tickets.calendar import Calendar, Target, current
+from tickets.models import BusinessCalendar, Message, Ticket, TicketEvent, TicketSource
 
 BATCH = 2_000
 
@@ -23,6 +25,7 @@ COPIES = [
     "first_resolved_at",
     "resolved_at",
     "closed_at",
+    "merged_at",
     "reopen_count",
     "reassignment_count",
     "agent_replies",
@@ -30,7 +33,14 @@ COPIES = [
     "is_repeated",
     "is_first_contact",
     "settles_at",
+    "response_recorded_at",
     "resolution_recorded_at",
+    "response_seconds",
+    "response_business_seconds",
+    "resolution_seconds",
+    "resolution_business_seconds",
+    "response_due_at",
+    "resolution_due_at",
 ]
 
 
@@ -59,9 +69,12 @@ def _refresh_batch(ids: list[int]) -> None:
     messages: dict[int, list[Message]] = defaultdict(list)
     for message in Message.objects.filter(ticket__in=ids).defer("body").order_by("sent_at", "pk"):
         messages[message.ticket_id].append(message)
+    # Read while the tickets are locked: a changed calendar measures them after us, or is the one we see.
+    calendar = current()
     for ticket in tickets:
         _copy_events(ticket, events[ticket.pk])
         _copy_messages(ticket, messages[ticket.pk], events[ticket.pk])
+        _measure(ticket, calendar)
     _mark_repeated(tickets)
     for ticket in tickets:
         judge_first_contact(ticket)
@@ -73,12 +86,18 @@ def _copy_events(ticket: Ticket, events: list[TicketEvent]) -> None:
     resolutions = [e for e in events if e.kind in (kinds.RESOLVED, kinds.CLOSED)]
     reopenings = [e for e in events if e.kind == kinds.REOPENED]
     ticket.reopen_count = len(reopenings)
+    ticket.merged_at = next((e.happened_at for e in events if e.kind == kinds.MERGED), None)
     ticket.reassignment_count = sum(e.kind == kinds.REASSIGNED for e in events)
     ticket.first_resolved_at = resolutions[0].happened_at if resolutions else None
     since = reopenings[-1].happened_at if reopenings else None
     standing = [e for e in resolutions if since is None or e.happened_at >= since]
     ticket.resolved_at = standing[0].happened_at if standing else None
     ticket.resolution_recorded_at = standing[0].recorded_at if standing else None
+    ticket.resolution_seconds = (
+        seconds_between(ticket.opened_at, standing[0].happened_at)
+        if standing and not standing[0].is_estimated
+        else None
+    )
     closings = [e for e in standing if e.kind == kinds.CLOSED]
     ticket.closed_at = closings[-1].happened_at if closings else None
 
@@ -87,10 +106,55 @@ def _copy_messages(ticket: Ticket, messages: list[Message], events: list[TicketE
     agent = [m for m in messages if m.author == Message.Author.AGENT and m.is_public]
     customer = [m for m in messages if m.author == Message.Author.CUSTOMER]
     replies = [e for e in events if e.kind == TicketEvent.Kind.REPLIED]
-    moments: list[datetime] = [m.sent_at for m in agent] or [e.happened_at for e in replies]
-    ticket.first_response_at = min(moments, default=None)
+    ticket.first_response_at = ticket.response_recorded_at = ticket.response_seconds = None
+    is_estimated = False
+    if agent:
+        ticket.first_response_at, ticket.response_recorded_at = agent[0].sent_at, agent[0].recorded_at
+    elif replies:
+        ticket.first_response_at, ticket.response_recorded_at = (
+            replies[0].happened_at,
+            replies[0].recorded_at,
+        )
+        is_estimated = replies[0].is_estimated
+    if ticket.first_response_at is not None and not is_estimated:
+        ticket.response_seconds = seconds_between(ticket.opened_at, ticket.first_response_at)
     ticket.agent_replies = len(agent) or len(replies)
     ticket.customer_replies = sum(not m.is_thanks for m in customer[1:])
+
+
+def _measure(ticket: Ticket, calendar: Calendar) -> None:
+    """Say how long it took in business hours, and when it is due by its priority's target."""
+    opened_at, hours = ticket.opened_at, calendar.hours
+    ticket.response_business_seconds = ticket.resolution_business_seconds = None
+    if ticket.response_seconds is not None and ticket.first_response_at is not None:
+        ticket.response_business_seconds = hours.seconds_between(opened_at, ticket.first_response_at)
+    if ticket.resolution_seconds is not None and ticket.resolved_at is not None:
+        ticket.resolution_business_seconds = hours.seconds_between(opened_at, ticket.resolved_at)
+    target = calendar.targets.get(ticket.priority, Target())
+    ticket.response_due_at, ticket.resolution_due_at = due_times(opened_at, target, hours)
+
+
+def due_times(
+    opened_at: datetime, target: Target, hours: BusinessHours
+) -> tuple[datetime | None, datetime | None]:
+    """Return by when a ticket opened then is to be answered and resolved; None where nothing is promised."""
+    return (
+        None if target.response is None else hours.after(opened_at, target.response),
+        None if target.resolution is None else hours.after(opened_at, target.resolution),
+    )
+
+
+def measure_all(at: datetime) -> None:
+    """Work all tickets out anew, because the calendar has changed, in batches that each commit."""
+    changed_at = BusinessCalendar.objects.values_list("changed_at", flat=True).first()
+    last = 0
+    while ids := list(Ticket.objects.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:BATCH]):
+        last = ids[-1]
+        with transaction.atomic():
+            _refresh_batch(ids)
+    if changed_at is not None:
+        # A change made meanwhile has its own turn.
+        BusinessCalendar.objects.filter(changed_at=changed_at).update(applied_at=at)
 
 
 def _mark_repeated(tickets: list[Ticket]) -> None:

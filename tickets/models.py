@@ -6,12 +6,14 @@ was last changed.
 
 from __future__ import annotations
 
+from datetime import time
 from typing import Any
 
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from accounts.fields import validate_time_zone
 from accounts.models import Account, Contact
 
 
@@ -39,11 +41,15 @@ class TicketQuerySet(models.QuerySet["Ticket"]):
         return self.filter(account__in=Account.objects.visible_to(user))
 
     def open(self) -> TicketQuerySet:
-        return self.filter(resolved_at__isnull=True, merged_into__isnull=True)
+        return self.filter(resolved_at__isnull=True).not_merged()
+
+    def not_merged(self) -> TicketQuerySet:
+        """Leave out what was merged, whether or not the helpdesk says into which ticket."""
+        return self.filter(merged_into__isnull=True, merged_at__isnull=True)
 
     def counted(self) -> TicketQuerySet:
         """Leave out what no figure counts: spam, outbound, merged and auto-closed tickets."""
-        return self.filter(exclusion="", merged_into__isnull=True)
+        return self.filter(exclusion="").not_merged()
 
 
 class Ticket(models.Model):
@@ -89,6 +95,7 @@ class Ticket(models.Model):
         null=True, blank=True, help_text="The last resolution; empty while open."
     )
     closed_at = models.DateTimeField(null=True, blank=True)
+    merged_at = models.DateTimeField(null=True, blank=True)
     reopen_count = models.PositiveSmallIntegerField(default=0)
     reassignment_count = models.PositiveSmallIntegerField(default=0)
     agent_replies = models.PositiveSmallIntegerField(default=0, help_text="Public ones, by people.")
@@ -105,7 +112,19 @@ class Ticket(models.Model):
         null=True, blank=True, help_text="From when on `is_first_contact` is final."
     )
     recorded_at = models.DateTimeField(default=timezone.now)
+    response_recorded_at = models.DateTimeField(null=True, blank=True)
     resolution_recorded_at = models.DateTimeField(null=True, blank=True)
+
+    # How long it took from the opening, by any clock and in business hours. Empty until it happened,
+    # and where the moment is only estimated.
+    response_seconds = models.PositiveBigIntegerField(null=True, blank=True)
+    response_business_seconds = models.PositiveBigIntegerField(null=True, blank=True)
+    resolution_seconds = models.PositiveBigIntegerField(null=True, blank=True)
+    resolution_business_seconds = models.PositiveBigIntegerField(null=True, blank=True)
+    response_due_at = models.DateTimeField(
+        null=True, blank=True, help_text="By its priority's target, in business hours."
+    )
+    resolution_due_at = models.DateTimeField(null=True, blank=True)
 
     objects = TicketQuerySet.as_manager()
 
@@ -133,6 +152,13 @@ class Ticket(models.Model):
             models.Index(fields=["account", "resolved_at", "priority"], name="tickets_ticket_of_account"),
             # Repeated questions of one contact.
             models.Index(fields=["contact", "category", "opened_at"], name="tickets_ticket_of_contact"),
+            # First answered, resolved for the first time, and resolved for good in a period.
+            models.Index(fields=["first_response_at"], name="tickets_ticket_answered"),
+            models.Index(fields=["first_resolved_at"], name="tickets_ticket_first_resolved"),
+            models.Index(fields=["resolved_at"], name="tickets_ticket_resolved"),
+            # Due in a period, by the target of their priority.
+            models.Index(fields=["response_due_at"], name="tickets_ticket_response_due"),
+            models.Index(fields=["resolution_due_at"], name="tickets_ticket_resolution_due"),
         ]
 
     def __str__(self) -> str:
@@ -224,3 +250,108 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return f"{self.author} at {self.sent_at}"
+
+
+class BusinessCalendar(models.Model):
+    """When support works. There is one; `tickets.calendar` reads and changes it."""
+
+    THE_ONLY = 1
+
+    time_zone = models.CharField(
+        max_length=64, blank=True, validators=[validate_time_zone], help_text="The workspace's when empty."
+    )
+    changed_at = models.DateTimeField(default=timezone.now)
+    applied_at = models.DateTimeField(
+        null=True, blank=True, help_text="Which change all tickets were measured by last."
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="tickets_businesscalendar_only_one", condition=Q(id=1)),
+        ]
+
+    def __str__(self) -> str:
+        return "Business hours"
+
+
+class OpeningHours(models.Model):
+    """A stretch of a weekday in which support works; midnight as its end is that day's end."""
+
+    class Weekday(models.IntegerChoices):
+        MONDAY = 0, "Monday"
+        TUESDAY = 1, "Tuesday"
+        WEDNESDAY = 2, "Wednesday"
+        THURSDAY = 3, "Thursday"
+        FRIDAY = 4, "Friday"
+        SATURDAY = 5, "Saturday"
+        SUNDAY = 6, "Sunday"
+
+    calendar = models.ForeignKey(BusinessCalendar, models.CASCADE, related_name="opening_hours")
+    weekday = models.PositiveSmallIntegerField(choices=Weekday)
+    opens_at = models.TimeField()
+    closes_at = models.TimeField()
+
+    class Meta:
+        ordering = ["weekday", "opens_at"]
+        verbose_name_plural = "opening hours"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["calendar", "weekday", "opens_at"], name="tickets_openinghours_once"
+            ),
+            models.CheckConstraint(
+                name="tickets_openinghours_weekday_known", condition=Q(weekday__range=(0, 6))
+            ),
+            models.CheckConstraint(
+                name="tickets_openinghours_close_after_opening",
+                condition=Q(closes_at__gt=F("opens_at")) | Q(closes_at=time(0)),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_weekday_display()} {self.opens_at:%H:%M}–{self.closes_at:%H:%M}"
+
+
+class ClosedDay(models.Model):
+    """A holiday: once, or on that day of every year."""
+
+    calendar = models.ForeignKey(BusinessCalendar, models.CASCADE, related_name="closed_days")
+    day = models.DateField()
+    is_yearly = models.BooleanField(default=False)
+    name = models.CharField(max_length=100, blank=True)
+
+    class Meta:
+        ordering = ["day"]
+        constraints = [
+            models.UniqueConstraint(fields=["calendar", "day", "is_yearly"], name="tickets_closedday_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day:%d %B}" if self.is_yearly else f"{self.day}"
+
+
+class ServiceTarget(models.Model):
+    """Within how many business minutes tickets of a priority are to be answered and resolved."""
+
+    calendar = models.ForeignKey(BusinessCalendar, models.CASCADE, related_name="targets")
+    priority = models.CharField(max_length=6, choices=Ticket.Priority, unique=True)
+    response_minutes = models.PositiveIntegerField(null=True, blank=True)
+    resolution_minutes = models.PositiveIntegerField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="tickets_servicetarget_priority_known",
+                condition=Q(priority__in=["low", "normal", "high", "urgent"]),
+            ),
+            models.CheckConstraint(
+                name="tickets_servicetarget_response_above_zero",
+                condition=Q(response_minutes__isnull=True) | Q(response_minutes__gt=0),
+            ),
+            models.CheckConstraint(
+                name="tickets_servicetarget_resolution_above_zero",
+                condition=Q(resolution_minutes__isnull=True) | Q(resolution_minutes__gt=0),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.get_priority_display()

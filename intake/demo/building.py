@@ -24,7 +24,7 @@ from intake.demo.dealings import Dealings, refer
 from intake.demo.life import SOURCE, Book, Holding, Life, Size
 from intake.demo.people import Namer, staff
 from intake.demo.stories import ENTERPRISE, MID, PLACES, SMB, Place, Story, cast, tell
-from intake.demo.support import Helpdesk
+from intake.demo.support import Helpdesk, open_the_desk
 from intake.demo.team import Staff
 from intake.demo.usage import Usage
 from intake.demo.voice import Surveys, Voice, stock_surveys
@@ -76,6 +76,7 @@ class Building:
     def _open_book(self) -> Book:
         self.plans = stock_catalogue()
         self.surveys: Surveys = stock_surveys()
+        self.desk = open_the_desk(self.calendar)
         self.helpdesk = TicketSource.objects.get_or_create(name="helpdesk")[0].pk
         self.team.hire()
         return Book()
@@ -101,7 +102,7 @@ class Building:
         Money(life, book, self.plans).run()
         self._write_assignments(life, book)
         Usage(life, book, self.rhythm).run()
-        requests = Helpdesk(life, book, self.helpdesk).run()
+        requests = Helpdesk(life, book, self.helpdesk, self.desk).run()
         Voice(life, book, self.surveys).run(requests)
         Dealings(life, book).run()
         referrer = None

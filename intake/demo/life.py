@@ -137,7 +137,9 @@ class Book:
             "account contact source external_id subject category channel priority source_status status agent"
             " opened_at first_response_at first_resolved_at resolved_at closed_at reopen_count"
             " reassignment_count agent_replies customer_replies is_repeated is_first_contact settles_at"
-            " recorded_at resolution_recorded_at",
+            " recorded_at response_recorded_at resolution_recorded_at"
+            " response_seconds response_business_seconds resolution_seconds resolution_business_seconds"
+            " response_due_at resolution_due_at",
         )
         self.ticket_events = sheet(TicketEvent, "ticket kind happened_at recorded_at status agent")
         self.messages = sheet(

@@ -7,13 +7,17 @@ are at hand; a test holds that working them out there changes nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from random import Random
+from typing import Any
 
 from intake.demo.calendar import HOUR, Calendar, stamp
 from intake.demo.life import Book, Life
 from intake.demo.people import Person, whom_to_ask
 from intake.demo.stories import ENTERPRISE, MID, PHASES, SMB
 from intake.demo.words import words
+from tickets import calendar as business
+from tickets.handling import due_times
 
 DAY = 86_400
 SETTLE_DAYS = 7
@@ -40,6 +44,37 @@ WEIGHTS = {
 }
 USUAL = (6, 4, 4, 3, 2, 2, 1, 0)
 CHANNELS = ("mail", "mail", "mail", "web form", "chat", "phone")
+# Minutes of business hours until the first answer and the resolution.
+TARGETS = {"urgent": (60, 480), "high": (120, 1200), "normal": (240, 1800), "low": (600, 3000)}
+HOLIDAYS = (
+    ("New Year", 1, 1),
+    ("Labour Day", 5, 1),
+    ("Christmas Day", 12, 25),
+    ("Second Christmas Day", 12, 26),
+)
+
+
+def open_the_desk(calendar: Calendar) -> business.Calendar:
+    """Set the hours in which support works, unless somebody has; return what tickets are measured by."""
+    if business.stored() is None:
+        opened_at = at_second(calendar.at(0, 0))
+        row = business.store(
+            time_zone="",
+            week=[((8 * 60, 18 * 60),)] * 5 + [(), ()],
+            closed=[
+                business.Closed(date(calendar.first.year, month, day), name, is_yearly=True)
+                for name, month, day in HOLIDAYS
+            ],
+            targets=TARGETS,
+            at=opened_at,
+        )
+        row.applied_at = opened_at
+        row.save(update_fields=["applied_at"])
+    return business.current()
+
+
+def at_second(moment: int) -> datetime:
+    return datetime.fromtimestamp(moment, UTC)
 
 
 @dataclass
@@ -71,10 +106,11 @@ class Request:
 class Helpdesk:
     """Thinks up the tickets of one account and writes them down."""
 
-    def __init__(self, life: Life, book: Book, source: int) -> None:
+    def __init__(self, life: Life, book: Book, source: int, desk: business.Calendar) -> None:
         self.life = life
         self.book = book
         self.source = source
+        self.desk = desk
         self.rng: Random = life.rng
         self.calendar: Calendar = life.calendar
 
@@ -262,7 +298,9 @@ class Helpdesk:
             is_first,
             told(settles),
             told(opened),
+            told(min(replies, default=None)),
             told(resolved),
+            *self._durations(request, min(replies, default=None), resolved),
         )
         for kind, moment, status, agent in request.events:
             when = text[moment]
@@ -272,3 +310,16 @@ class Helpdesk:
             book.messages.add(
                 request.pk, f"T{number:06d}-{index + 1}", author, True, is_thanks, body, when, when
             )
+
+    def _durations(self, request: Request, *moments: int | None) -> list[Any]:
+        """Return seconds by any clock and in business hours for each moment, then when they are due."""
+        opened_at, hours = at_second(request.opened), self.desk.hours
+        found: list[Any] = []
+        for moment in moments:
+            if moment is None:
+                found += [None, None]
+            else:
+                found += [moment - request.opened, hours.seconds_between(opened_at, at_second(moment))]
+        target = self.desk.targets.get(request.priority, business.Target())
+        dues = due_times(opened_at, target, hours)
+        return [*found, *(None if due is None else stamp(int(due.timestamp())) for due in dues)]

@@ -163,7 +163,8 @@ def _tickets(asked: Asked) -> str:
             COUNT(CASE WHEN priority = 'urgent' THEN 1 END) AS urgent_tickets
         FROM tickets_ticket
         WHERE opened_at < {asked.before} AND (resolved_at IS NULL OR resolved_at >= {asked.before})
-            AND merged_into_id IS NULL AND exclusion = '' AND {asked.scope.holds("account_id")}
+            AND merged_into_id IS NULL AND merged_at IS NULL AND exclusion = ''
+            AND {asked.scope.holds("account_id")}
         GROUP BY account_id"""
 
 
