@@ -6,7 +6,8 @@ is undefined is None and never 0. Money and rates are exact decimals; pages roun
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
 ZERO = Decimal(0)
@@ -16,6 +17,8 @@ HUNDRED = Decimal(100)
 Z_95 = Decimal("1.959963984540054")
 
 Number = Decimal | int
+# How values are spread: each different value, lowest first, with what the rows of that value count for.
+Spread = Sequence[tuple[Decimal, Mapping[str, Decimal]]]
 
 
 class Interval(NamedTuple):
@@ -73,6 +76,69 @@ def per_cent(part: Number, whole: Number) -> Decimal | None:
 def as_counted(*, counted: Number) -> Decimal:
     """Return a count or a sum as it is; nothing counted is a true 0."""
     return Decimal(counted)
+
+
+# --- Values that are spread -----------------------------------------------------------
+
+SECONDS_AN_HOUR = Decimal(3600)
+HALF, NINE_TENTHS = Decimal("0.5"), Decimal("0.9")
+
+
+def percentile(spread: Spread, of: str, *, share: Decimal) -> Decimal | None:
+    """Return the lowest value that at least this share of the rows does not exceed: the nearest rank.
+
+    `of` names the count that says how many rows have a value. No rows give None.
+
+    >>> percentile([(Decimal(1), {"n": 9}), (Decimal(5), {"n": 1})], "n", share=NINE_TENTHS)
+    Decimal('1')
+    """
+    total = _rows_in(spread, of)
+    return _at_rank(spread, of, int((share * total).to_integral_value(ROUND_CEILING))) if total else None
+
+
+def median(spread: Spread, of: str) -> Decimal | None:
+    """Return the middle value, of an even number of rows the mean of the middle two.
+
+    >>> median([(Decimal(1), {"n": 1}), (Decimal(2), {"n": 1})], "n")
+    Decimal('1.5')
+    """
+    total = _rows_in(spread, of)
+    if not total:
+        return None
+    return (_at_rank(spread, of, (total + 1) // 2) + _at_rank(spread, of, total // 2 + 1)) / 2
+
+
+def interval_of_percentile(spread: Spread, of: str, *, share: Decimal) -> Interval | None:
+    """Return the 95 % interval of a percentile, by the ranks between which it lies (binomial).
+
+    Nothing is supposed about how the values are spread: the number of rows below the percentile
+    is binomial. Its normal approximation gives the ranks. None where they fall off the ends,
+    because too few rows were seen.
+
+    >>> [int(bound) for bound in interval_of_percentile([(Decimal(n), {"n": 1}) for n in range(1, 101)],
+    ...                                                 "n", share=HALF)]
+    [40, 61]
+    """
+    total = _rows_in(spread, of)
+    reach = Z_95 * (total * share * (1 - share)).sqrt()
+    low = int((total * share - reach).to_integral_value(ROUND_HALF_UP))
+    high = int((total * share + reach).to_integral_value(ROUND_HALF_UP)) + 1
+    if low < 1 or high > total:
+        return None
+    return Interval(_at_rank(spread, of, low), _at_rank(spread, of, high))
+
+
+def _rows_in(spread: Spread, of: str) -> int:
+    return int(sum(counts[of] for _, counts in spread))
+
+
+def _at_rank(spread: Spread, of: str, rank: int) -> Decimal:
+    """Return the value that stands at a rank, counted from 1, when all rows are put in order."""
+    for value, counts in spread:
+        rank -= int(counts[of])
+        if rank <= 0:
+            return Decimal(value)
+    raise ValueError("There are fewer rows than that.")
 
 
 # --- Customers ------------------------------------------------------------------------
@@ -611,6 +677,94 @@ def immediate_resolution_rate(*, closed_after_one_interaction: Number, received:
     Decimal('60')
     """
     return per_cent(closed_after_one_interaction, received)
+
+
+def reopen_rate(*, reopened: Number, resolved: Number) -> Decimal | None:
+    """Return the share of resolved tickets that came back.
+
+    Formula: tickets reopened at least once since ÷ tickets resolved for the first time × 100
+    Unit:    per cent
+    Source:  ticket events, by the day of a ticket's first resolution
+
+    >>> reopen_rate(reopened=1, resolved=8)
+    Decimal('12.5')
+    """
+    return per_cent(reopened, resolved)
+
+
+def median_response_hours(*, spread: Spread) -> Decimal | None:
+    """Return how long customers typically wait for the first answer.
+
+    Formula: the median of the times from a ticket's opening to its first public reply by a person
+    Unit:    hours
+    Source:  ticket events and messages, by the day of the first reply; no estimated moments
+
+    >>> median_response_hours(spread=[(3600, {"answered": 2}), (7200, {"answered": 1})])
+    Decimal('1')
+    """
+    return _in_hours(median(spread, "answered"))
+
+
+def slow_response_hours(*, spread: Spread) -> Decimal | None:
+    """Return within which time nine of ten tickets are answered.
+
+    Formula: the 90th percentile of the times from opening to first public reply (nearest rank)
+    Unit:    hours
+    Source:  ticket events and messages, by the day of the first reply; no estimated moments
+
+    >>> slow_response_hours(spread=[(3600, {"answered": 9}), (7200, {"answered": 1})])
+    Decimal('1')
+    """
+    return _in_hours(percentile(spread, "answered", share=NINE_TENTHS))
+
+
+def median_resolution_hours(*, spread: Spread) -> Decimal | None:
+    """Return how long it typically takes until a ticket is resolved for good.
+
+    Formula: the median of the times from a ticket's opening to its last resolution
+    Unit:    hours
+    Source:  ticket events, by the day of the resolution; no estimated moments
+
+    >>> median_resolution_hours(spread=[(3600, {"resolved": 1}), (7200, {"resolved": 1})])
+    Decimal('1.5')
+    """
+    return _in_hours(median(spread, "resolved"))
+
+
+def slow_resolution_hours(*, spread: Spread) -> Decimal | None:
+    """Return within which time nine of ten tickets are resolved for good.
+
+    Formula: the 90th percentile of the times from opening to last resolution (nearest rank)
+    Unit:    hours
+    Source:  ticket events, by the day of the resolution; no estimated moments
+
+    >>> slow_resolution_hours(spread=[(3600, {"resolved": 8}), (7200, {"resolved": 2})])
+    Decimal('2')
+    """
+    return _in_hours(percentile(spread, "resolved", share=NINE_TENTHS))
+
+
+def _in_hours(seconds: Decimal | None) -> Decimal | None:
+    return None if seconds is None else seconds / SECONDS_AN_HOUR
+
+
+def interval_in_hours(interval: Interval | None) -> Interval | None:
+    """Return an interval of seconds in hours."""
+    return interval and Interval(interval.low / SECONDS_AN_HOUR, interval.high / SECONDS_AN_HOUR)
+
+
+def in_time_rate(*, in_time: Number, due: Number) -> Decimal | None:
+    """Return the share of tickets for which we kept what we promised.
+
+    Formula: tickets answered, or resolved, by the time they were due ÷ tickets due × 100
+    Unit:    per cent
+    Source:  ticket events against the target of each priority in business hours, by the day a
+             ticket was due; one that nobody answered yet was missed
+
+    >>> in_time_rate(in_time=9, due=12)
+    Decimal('75')
+    """
+    return per_cent(in_time, due)
 
 
 # --- Product usage --------------------------------------------------------------------

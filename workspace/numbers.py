@@ -253,7 +253,9 @@ class NumberForm(forms.Form):
                 groups |= {grouping.called(name).slug: label for name, label in labels.items()}
             else:
                 groups[grouping.slug] = grouping.label
-                self._add_filter(grouping, labels, data)
+                # Where no names are known, a group's own line leads to it: empty boxes would be in the way.
+                if labels or data.get(grouping.slug):
+                    self._add_filter(grouping, labels, data)
         for name in [data.get("group_by", ""), *data]:
             # What is asked by a name that nobody offers.
             asked = kpi.grouping(name)
@@ -483,6 +485,8 @@ def _table(found: Rows, shown: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _cell(value: Any) -> Any:
     if isinstance(value, date):
         return day(value)
+    if isinstance(value, float):
+        return digits(Decimal(str(value)), 0 if value.is_integer() else 2)
     return value.replace("_", " ") if isinstance(value, str) and value.islower() else value
 
 

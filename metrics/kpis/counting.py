@@ -38,7 +38,8 @@ from django.utils import timezone
 
 from accounts.models import Account, Assignment, ExchangeRate
 from csplatform.periods import Period
-from metrics.kpis.definition import DIMENSIONS, Amount, Part, Scope, Spread
+from metrics.calculations import Spread
+from metrics.kpis.definition import DIMENSIONS, Amount, Part, Scope
 from team.models import User
 
 MICRO = 1_000_000

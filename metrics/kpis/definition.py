@@ -9,7 +9,7 @@ arguments of its `calculate`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -22,11 +22,9 @@ from django.db.models import F
 from django.db.models.expressions import Combinable
 
 from csplatform.periods import Period
-from metrics.calculations import Estimate, Interval, as_counted
+from metrics.calculations import Estimate, Interval, Spread, as_counted
 
 Counts = dict[str, Decimal]
-# How values are spread: each different value, lowest first, with what the rows of that value count for.
-Spread = Sequence[tuple[Decimal, Mapping[str, Decimal]]]
 Boundary = Literal["start", "end"]
 
 DIMENSIONS = ("csm", "segment", "plan", "lifecycle_stage")

@@ -18,6 +18,7 @@ from accounts.tests.factories import change_terms, make_account, make_plan, make
 from csplatform.periods import Period
 from surveys.models import Answer, Invitation, Response, Survey
 from team.models import User
+from tickets import calendar, handling
 from tickets.models import Ticket, TicketEvent, TicketSource
 from usage.models import ActivityMonth, EndUser
 
@@ -89,6 +90,7 @@ def make_company() -> Cast:
     _imported_answers(acme)
     _invitations(acme, globex)
     _tickets(acme, globex)
+    _answered_tickets(acme, globex)
     _usage(acme, globex)
     return Cast(ada, grace, acme, globex, initech)
 
@@ -287,6 +289,52 @@ def _tickets(acme: Account, globex: Account) -> None:
     TicketEvent.objects.create(
         ticket=merged, kind="merged", happened_at=at(february(20), 15), recorded_at=NOW
     )
+
+
+def working_hours(*, high: tuple[int, int] = (60, 240)) -> None:
+    """Work from 10 to 18 on Mondays to Fridays, in Berlin; answer what is high within an hour."""
+    calendar.store(
+        time_zone="Europe/Berlin",
+        week=[[(10 * 60, 18 * 60)]] * 5 + [[], []],
+        closed=[],
+        targets={"high": high},
+        at=NOW,
+    )
+
+
+def happens(ticket: Ticket, *events: tuple[str, datetime], **fields: object) -> Ticket:
+    """Report what happened to a ticket, and have everything that follows worked out."""
+    for kind, moment in events:
+        TicketEvent.objects.create(
+            ticket=ticket, kind=kind, happened_at=moment, **{"recorded_at": moment, **fields}
+        )
+    handling.refresh([ticket.pk])
+    ticket.refresh_from_db()
+    return ticket
+
+
+def _answered_tickets(acme: Account, globex: Account) -> None:
+    """Tickets with agents, answered and resolved after different times, in and out of hours."""
+    working_hours()
+    for number, (account, agent, priority, channel, category, replied, resolved) in enumerate(
+        [
+            (acme, "Kim", "high", "mail", "Access", at(february(10), 13), at(february(10), 15)),
+            (acme, "Kim", "high", "chat", "", at(february(11), 16), at(february(16))),
+            (globex, "Lou", "high", "mail", "Billing", at(february(11)), at(february(20))),
+            (globex, "", "normal", "phone", "Access", at(february(17)), at(february(17), 18)),
+        ]
+    ):
+        made = ticket(
+            f"answered {number}",
+            february(10),
+            account=account,
+            agent=agent,
+            priority=priority,
+            channel=channel,
+            category=category,
+        )
+        happens(made, ("replied", replied), ("resolved", resolved))
+    happens(made, ("reopened", at(february(18))), ("resolved", at(february(19))))
 
 
 def active(user: EndUser, account: Account, *days: date) -> None:

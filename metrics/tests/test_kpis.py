@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from csplatform.periods import Period
-from metrics.calculations import as_counted
+from metrics.calculations import Spread, as_counted
 from metrics.kpis import DIMENSIONS, KPIS, Filters, Question, Variant, ask, ask_many, rows, series
-from metrics.kpis.definition import MARGIN, PERIOD_DAYS, PERIOD_MONTHS, SPREAD, Kpi
+from metrics.kpis.counting import ONE, Term, count
+from metrics.kpis.definition import MARGIN, PERIOD_DAYS, PERIOD_MONTHS, SPREAD, Amount, Kpi, Part, Scope
 from metrics.kpis.documents import UNITS
 from metrics.tests.cast import FEBRUARY, NOW, Cast, make_company
 from tickets.models import Ticket
@@ -145,6 +147,69 @@ def test_the_rows_of_the_kpis_own_groups_add_up_to_their_counts(
             for name in variant.count_names:
                 total = sum((row["amount"] for row in rows(question, name)), Decimal(0))
                 assert total == group.figure.counts[name], (group_by, group.label, name)
+
+
+with_own_groups = pytest.mark.parametrize(
+    "kpi", [kpi for kpi in KPIS.values() if kpi.own_groups], ids=lambda kpi: kpi.slug
+)
+
+
+@with_own_groups
+def test_a_series_of_one_group_says_the_same_as_asking_for_each_day(kpi: Kpi, company: Cast) -> None:
+    for group_by in own_groupings(kpi):
+        key = ask(about(kpi, kpi.default, group_by=group_by)).groups[0].key
+        question = about(kpi, kpi.default, filters=Filters(own=((group_by, key),)))
+        days = series(replace(question, period=Period(date(2026, 2, 9), date(2026, 2, 13))), "day")
+        assert [day.figure for day in days] == [ask(day.question).figure for day in days]
+
+
+@with_own_groups
+def test_a_csm_sees_of_a_group_what_their_accounts_make(kpi: Kpi, company: Cast) -> None:
+    for group_by in own_groupings(kpi):
+        mine = ask(about(kpi, kpi.default, user=company.ada, group_by=group_by))
+        acme = Filters(account=company.acme.pk)
+        assert mine.groups == ask(about(kpi, kpi.default, filters=acme, group_by=group_by)).groups
+
+
+@pytest.mark.parametrize(
+    ("kpi", "variant"),
+    [param for param in every_variant() if param.values[1].spread_part],  # type: ignore[attr-defined]
+)
+def test_the_values_that_are_spread_are_those_of_the_rows(kpi: Kpi, variant: Variant, company: Cast) -> None:
+    part = variant.spread_part
+    assert part is not None
+    question = about(kpi, variant)
+    facts = part.facts(question.scope).annotate(of=part.spread).exclude(of=None)
+    values = sorted(facts.values_list("of", flat=True))
+    assert [value for value, _ in spread_of(part)] == sorted(set(values))
+    assert len(set(values)) > 1
+    assert sum(counts[variant.numerator] for _, counts in spread_of(part)) == len(values)
+
+
+def spread_of(part: Part) -> Spread:
+    term = Term("spread", part, Scope(FEBRUARY, NOW), Filters(), None)
+    return count([term])["spread"][""].spread(part)
+
+
+def test_rows_without_a_value_count_and_are_no_part_of_the_spread(company: Cast) -> None:
+    part = Part(
+        facts=lambda scope: Ticket.objects.filter(external_id__in=["open", "answered 0", "answered 1"]),
+        amounts={"tickets": Amount(ONE), "replies": Amount(F("agent_replies"))},
+        spread=F("response_seconds"),
+    )
+    term = Term("all", part, Scope(FEBRUARY, NOW), Filters(), None)
+    tally = count([term])["all"][""]
+    assert sum(tally.amounts["tickets"].values()) == 3
+    assert tally.spread(part) == [
+        (3600, {"tickets": 1, "replies": 1}),
+        (28 * 3600, {"tickets": 1, "replies": 1}),
+    ]
+
+
+def test_a_value_of_0_is_a_value(company: Cast) -> None:
+    Ticket.objects.filter(external_id="answered 0").update(response_seconds=0)
+    part = KPIS["first_response_time"].default.parts[0]
+    assert spread_of(part)[0] == (0, {"answered": 1})
 
 
 @all_variants

@@ -14,7 +14,7 @@ from accounts.tests.factories import make_account, make_user, subscribe
 from csplatform.periods import Period
 from metrics.kpis import KPIS, KpiError, Question, ask, read_question, rows, series
 from metrics.models import Target
-from metrics.tests.cast import FEBRUARY, answer, february
+from metrics.tests.cast import FEBRUARY, answer, february, ticket
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 3, 10, 9, tzinfo=UTC)
@@ -227,3 +227,16 @@ def test_the_list_names_every_kpi() -> None:
 
 def test_the_printed_definitions_are_those_of_the_code() -> None:
     call_command("kpi_docs", "--check")
+
+
+def test_the_command_takes_a_group_of_the_kpis_own() -> None:
+    for number, agent in ((1, "Kim"), (2, "Lou"), (3, "Lou")):
+        ticket(str(number), february(2), february(3), agent=agent)
+    days = ["--start", "2026-02-01", "--end", "2026-03-01", "--format", "json"]
+    assert json.loads(printed("tickets_closed", "--where", "agent=Lou", *days))["value"] == "2"
+    groups = json.loads(printed("tickets_closed", "--group-by", "agent", *days))["groups"]
+    assert [(group["key"], group["value"]) for group in groups] == [("Kim", "1"), ("Lou", "2")]
+    for slug, where in (("tickets_closed", "agent"), ("tickets_closed", "feature=x"), ("mrr", "agent=Kim")):
+        with pytest.raises(CommandError, match="where:") as raised:
+            printed(slug, "--where", where)
+        assert raised.value.returncode == 2

@@ -9,7 +9,7 @@ from accounts.models import Account
 from accounts.tests.factories import make_account, make_user, subscribe
 from metrics.kpis import KPIS
 from metrics.models import Target
-from metrics.tests.cast import answer
+from metrics.tests.cast import answer, at, happens, ticket
 from team.models import User
 from workspace.tests.test_api_customers import Caller, as_user, assert_problem
 
@@ -174,3 +174,51 @@ def test_every_kpi_answers_on_an_empty_installation(slug):
     admin = as_user(make_user("Boss", role=User.Role.ADMIN))
     assert admin.get(f"/api/v1/kpis/{slug}/").status_code == 200
     assert admin.get(f"/api/v1/kpis/{slug}/rows/").json()["results"] == []
+
+
+# --- Groups that only some KPIs have --------------------------------------------------
+
+
+@pytest.fixture
+def desk(ada) -> Caller:
+    """Ada's Acme asked twice: Kim answered on 3 March, Lou resolved on the 4th."""
+    acme = make_account("Acme", csm=ada)
+    for number, agent, channel in ((1, "Kim", "mail"), (2, "Lou", "chat")):
+        made = ticket(str(number), date(2026, 3, 2), account=acme, agent=agent, channel=channel)
+        happens(
+            made, ("replied", at(date(2026, 3, 2 + number))), ("resolved", at(date(2026, 3, 2 + number), 15))
+        )
+    return as_user(ada)
+
+
+def test_support_is_counted_by_agent_and_a_day_of_one_agent_can_be_asked_for(desk):
+    body = desk.get("/api/v1/kpis/tickets_closed/", group_by="agent", **MARCH).json()
+    assert [(group["key"], group["value"]) for group in body["groups"]] == [("Kim", "1"), ("Lou", "1")]
+    assert desk.get("/api/v1/kpis/tickets_closed/", agent="Kim", **MARCH).json()["value"] == "1"
+    days = desk.get("/api/v1/kpis/tickets_closed/series/", agent="Lou", step="day", **MARCH).json()["results"]
+    closed = {day["period"]["start"]: day["value"] for day in days if day["value"] != "0"}
+    assert closed == {"2026-03-04": "1"}
+    rows = desk.get("/api/v1/kpis/tickets_closed/rows/", agent="Lou", **MARCH).json()["results"]
+    assert [row["ticket"] for row in rows] == ["2"]
+
+
+def test_a_median_goes_out_in_hours_with_the_number_of_tickets(desk):
+    body = desk.get("/api/v1/kpis/first_response_time/", channel="chat", **MARCH).json()
+    assert (body["value"], body["unit"], body["variant"]) == ("48", "hours", "median")
+    assert (body["numerator"], body["denominator"], body["sample_size"]) == ("1", None, 1)
+    nobody = desk.get("/api/v1/kpis/first_response_time/", channel="fax", **MARCH).json()
+    assert (nobody["value"], nobody["reason"]) == (None, "nothing_answered")
+
+
+@pytest.mark.parametrize(
+    ("slug", "query", "field"),
+    [
+        ("mrr", {"agent": "Kim"}, "agent"),
+        ("mrr", {"group_by": "agent"}, "group_by"),
+        ("tickets_closed", {"agent": "a\x00b"}, "agent"),
+        ("tickets_closed", {"group_by": "feature"}, "group_by"),
+        ("first_response_time", {"variant": "mean"}, "variant"),
+    ],
+)
+def test_groups_a_kpi_does_not_have_are_refused_by_name(desk, slug, query, field):
+    assert_problem(desk.get(f"/api/v1/kpis/{slug}/", **MARCH, **query), 400, field)

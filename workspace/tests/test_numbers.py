@@ -219,3 +219,21 @@ def test_each_bar_of_the_bridge_opens_the_movements_behind_it(admin: Client) -> 
     links = dict(zip(chart.categories, chart.series[0].links, strict=True))
     opened = admin.get(f"{reverse('workspace:kpi', args=['nrr'])}{links['Churned']}".split("#")[0])
     assert [line["account"]["name"] for line in opened.context["lines"]] == ["Initech"]
+
+
+def test_a_group_of_its_own_leads_to_its_own_page(admin: Client) -> None:
+    text = page(admin, "first_response_time", group_by="agent")
+    assert 'name="agent"' not in text
+    href = '?start=2026-02-01&amp;last=2026-02-28&amp;agent=Kim"'
+    assert f"{href}>Kim</a>" in text
+    kims = page(admin, "first_response_time", agent="Kim")
+    assert 'name="agent" value="Kim"' in kims
+    assert "answered 0" in kims
+    assert "answered 2" not in kims, "that one is Lou's"
+
+
+def test_the_rows_of_a_median_say_how_long_each_took(admin: Client) -> None:
+    text = page(admin, "resolution_time", agent="Kim")
+    assert '<th scope="col">Hours</th>' in text
+    assert "<td>144</td>" in text
+    assert page(admin, "resolution_time", priority="high", group_by="priority").count(">High</a>") == 1
