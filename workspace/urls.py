@@ -1,6 +1,7 @@
 from django.urls import URLPattern, path
 
 from workspace import account, annotations, design, home, numbers, portfolio, search, targets, undo
+from workspace.dashboards import views as dashboards
 
 app_name = "workspace"
 
@@ -28,6 +29,11 @@ urlpatterns: list[URLPattern] = [
     path("targets/new/", targets.target_new, name="target-new"),
     path("targets/<int:pk>/edit/", targets.target_edit, name="target-edit"),
     path("targets/<int:pk>/delete/", targets.target_delete, name="target-delete"),
+    path("dashboards/", dashboards.overview, name="dashboards"),
+    path("dashboards/<slug:slug>/", dashboards.dashboard, name="dashboard"),
+    path("dashboards/<slug:slug>/print/", dashboards.printout, name="dashboard-print"),
+    path("dashboards/<slug:slug>/export/", dashboards.export, name="dashboard-export"),
+    path("dashboards/<slug:slug>/sections/<slug:key>/", dashboards.section, name="dashboard-section"),
     path("search/", search.search, name="search"),
     path("search/names/", search.account_names, name="account-names"),
     path("undo/<str:key>/", undo.undo, name="undo"),

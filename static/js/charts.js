@@ -1,4 +1,4 @@
-// Draws the charts that `{% chart %}` put on the page, from the JSON beside each. ECharts itself is fetched when the
+// Draws the charts that `{% chart %}` put on the page, from the JSON each carries. ECharts itself is fetched when the
 // first chart comes near the window. SVG, no HTML tooltips: both keep to the Content Security Policy.
 //
 // The page loads this module with data-echarts="/static/.../echarts.common.min.js" on its script tag.
@@ -341,12 +341,14 @@ function paint(element, spec, echarts) {
   drawn.set(element, { chart, spec, wasNarrow: isNarrow(element) });
 }
 
+async function specOf(element) {
+  const { chartUrl, spec } = element.dataset;
+  return chartUrl ? (await fetch(chartUrl, { headers: { Accept: "application/json" } })).json() : JSON.parse(spec);
+}
+
 async function draw(element) {
   try {
-    const spec = element.dataset.chartUrl
-      ? await (await fetch(element.dataset.chartUrl, { headers: { Accept: "application/json" } })).json()
-      : JSON.parse(document.getElementById(element.dataset.chart).textContent);
-    paint(element, spec, await loadECharts());
+    paint(element, await specOf(element), await loadECharts());
   } catch (error) {
     console.error(error);
     element.innerHTML = '<p class="chart-failed">The drawing did not load. The figures are below.</p>';
@@ -377,7 +379,9 @@ function find(root) {
   for (const element of root.querySelectorAll("[data-chart], [data-chart-url]")) {
     if (element.dataset.seen) continue;
     element.dataset.seen = "yes";
-    near.observe(element);
+    // What is to be printed is drawn at once, in sight or not.
+    if (element.closest("[data-draw-now]")) draw(element);
+    else near.observe(element);
     sizes.observe(element);
   }
 }
@@ -398,4 +402,55 @@ function repaint() {
   for (const [element, { spec }] of drawn) paint(element, spec, window.echarts);
 }
 document.addEventListener("themechange", repaint);
-addEventListener("beforeprint", () => document.querySelectorAll(".chart-table").forEach((details) => (details.open = true)));
+
+// --- On paper and as a picture ----------------------------------------------------------
+
+let screenTheme = null;
+addEventListener("beforeprint", () => {
+  document.querySelectorAll(".chart-table").forEach((details) => (details.open = true));
+  // Paper is white, and of another width: a drawing with a view box can be scaled to it.
+  screenTheme = document.documentElement.dataset.bsTheme;
+  document.documentElement.dataset.bsTheme = "light";
+  repaint();
+  for (const [element, { chart }] of drawn) {
+    chart.getZr().flush();
+    element.querySelector("svg")?.setAttribute("viewBox", `0 0 ${chart.getWidth()} ${chart.getHeight()}`);
+  }
+});
+addEventListener("afterprint", () => {
+  document.documentElement.dataset.bsTheme = screenTheme;
+  repaint();
+});
+
+const PICTURE = { width: 1200, height: 600 };
+
+/** The chart as a PNG with its title, in the page's fonts and colours: for a slide or a mail. */
+async function picture(element, title) {
+  const [spec, echarts] = [await specOf(element), await loadECharts()];
+  const colours = palette();
+  const chart = echarts.init(document.createElement("div"), null, { renderer: "canvas", devicePixelRatio: 2, ...PICTURE });
+  const option = KINDS[spec.kind](spec, colours, false);
+  const words = { fontFamily: colours.font, overflow: "truncate", width: PICTURE.width - 48 };
+  chart.setOption({
+    ...option,
+    animation: false,
+    backgroundColor: colours.surface,
+    title: { text: title, subtext: spec.summary, left: 24, top: 20, textStyle: { ...words, fontSize: 20, fontWeight: 600, color: colours.ink }, subtextStyle: { ...words, fontSize: 13, color: colours.ink2 } },
+    legend: { ...option.legend, top: 84, left: 24 },
+    grid: { ...option.grid, left: 24, right: Math.max(option.grid.right, 32), top: option.grid.top + 84, bottom: 24 },
+  });
+  const address = chart.getDataURL({ type: "png", pixelRatio: 2, backgroundColor: colours.surface });
+  chart.dispose();
+  return address;
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest?.("[data-chart-picture]");
+  if (!button) return;
+  const { chartPicture, chartTitle } = button.dataset;
+  const element = document.querySelector(`[data-chart="${chartPicture}"]`);
+  const link = document.createElement("a");
+  link.href = await picture(element, chartTitle);
+  link.download = `${chartPicture}.png`;
+  link.click();
+});

@@ -5,6 +5,7 @@ Tags choose markup; they ask no database and calculate no figure. How a number l
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from django.core.paginator import Page
 from django.forms import BaseForm, BoundField, CheckboxInput, FileInput, RadioSelect, Select
 from django.http import HttpRequest, QueryDict
 from django.template.loader import render_to_string
-from django.utils.html import format_html, format_html_join, json_script
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from workspace import sparklines
@@ -118,15 +119,17 @@ def delta(change: Any, unit: str = "count", better: str = "up", than: str = "") 
     amount = show.as_decimal(change)
     if amount is None:
         return mark_safe("")
-    way = "flat" if amount == 0 else "up" if amount > 0 else "down"
+    words = show.signed_as_unit(amount, unit)
+    # What is shown as ±0 is no change, whatever the decimals behind it say.
+    way = "flat" if amount == 0 or words.startswith("±") else "up" if amount > 0 else "down"
     verdict = "" if way == "flat" or better == "neither" else "better" if way == better else "worse"
     arrow = {"flat": "minus", "up": "trending-up", "down": "trending-down"}[way]
-    hidden = ", ".join(words for words in (verdict, than) if words)
+    hidden = ", ".join(part for part in (verdict, than) if part)
     return format_html(
         '<span class="delta {}"{}>{}{}<span class="visually-hidden"> {}</span></span>',
         f"is-{verdict}" if verdict else "is-flat",
         format_html(' title="{}"', than) if than else "",
-        show.signed_as_unit(amount, unit),
+        words,
         icon(arrow),
         hidden or "no change",
     )
@@ -146,6 +149,7 @@ def kpi_card(
     note: str = "",
     interval: Sequence[Any] | None = None,
     sample_size: int | None = None,
+    counted_as: str = "counted",
     small_sample: bool = False,
     restated: bool = False,
     reason: str = "",
@@ -158,10 +162,13 @@ def kpi_card(
     """One number in a card: what it is, how it moved, how sure it is, and a link to its explanation.
 
     A missing value says why (`reason`, a KPI's code). `short` writes money as € 214 k. `interval` is
-    (low, high).
+    (low, high); `counted_as` says what the sample consists of.
     """
     amount = show.as_decimal(value)
-    as_text = show.money_short(amount) if short and amount is not None else show.as_unit(amount, unit)
+    currency = unit if unit.isupper() else None
+    as_text = (
+        show.money_short(amount, currency) if short and amount is not None else show.as_unit(amount, unit)
+    )
     low, high = (interval[0], interval[1]) if interval else (None, None)
     return render_to_string(
         "components/kpi_card.html",
@@ -179,6 +186,7 @@ def kpi_card(
             "low": low,
             "high": high,
             "sample_size": sample_size,
+            "counted_as": counted_as,
             "small_sample": small_sample,
             "restated": restated,
             "reason": reason,
@@ -427,7 +435,7 @@ def chart(spec: Chart) -> SafeString:
     """Draw a `Chart`: the picture, its sentence for those who don't see it, and its figures as a table."""
     return render_to_string(
         "components/chart.html",
-        {"chart": spec, "data": json_script(chart_data(spec), f"{spec.key}-data"), "rows": spec.rows()},
+        {"chart": spec, "data": json.dumps(chart_data(spec)), "rows": spec.rows()},
     )
 
 

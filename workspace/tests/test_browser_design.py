@@ -114,7 +114,7 @@ def test_the_theme_follows_the_system_until_somebody_chooses(open_page: Opener, 
 def test_a_chosen_theme_lasts_and_recolours_the_charts(open_page: Opener):
     page = open_page("/design/")
     draw_all_charts(page)
-    axis = page.locator("[data-chart=sample-retention-data] text").first
+    axis = page.locator("[data-chart=sample-retention] text").first
     before = axis.get_attribute("fill")
     page.click(".user-trigger")
     page.click("[data-theme-set=dark]")

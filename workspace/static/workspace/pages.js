@@ -19,8 +19,15 @@ document.addEventListener("click", (event) => {
   if (link) link.search = hereNow();
 });
 
-// A choice that is a filter needs no second click.
-document.addEventListener("change", (event) => event.target.form?.matches("[data-auto-submit]") && event.target.form.requestSubmit());
+// A choice that is a filter needs no second click. A date does: it changes with every digit that is typed.
+document.addEventListener("change", (event) => {
+  if (event.target.type !== "date" && event.target.form?.matches("[data-auto-submit]")) event.target.form.requestSubmit();
+});
+// What was not chosen does not belong into the address.
+document.addEventListener("formdata", ({ target, formData }) => {
+  if (!target.matches("[data-auto-submit]")) return;
+  for (const [name, value] of [...formData]) if (value === "") formData.delete(name);
+});
 
 // After a line of the queue is set aside, the next one takes its place under the cursor.
 let place = -1;
@@ -70,7 +77,7 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.key !== "f" || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.matches?.("input:not([type=checkbox]), textarea, select") || document.querySelector("dialog[open]")) return;
-  const search = document.querySelector("#filters input[type=text], #filters input[type=search]");
+  const search = document.querySelector("#filters input[type=text], #filters input[type=search], #filters select");
   if (!search) return;
   event.preventDefault();
   search.focus();
