@@ -48,7 +48,7 @@ def answer_dashboard(
     user: Any,
     period: Period,
     filters: Filters | None = None,
-    compare: Compare = "before",
+    compare: Compare = "previous",
     now: datetime | None = None,
 ) -> ShownDashboard:
     """Return a dashboard with every figure `user` may see, worked out now; raise KeyError for none."""

@@ -68,7 +68,7 @@ class SelectionForm(forms.Form):
         if not data.get("period"):
             has_days = data.get("start") or data.get("last")
             data["period"] = FREE_DAYS if has_days else DEFAULT_PERIOD
-        data.setdefault("compare", "before")
+        data.setdefault("compare", "previous")
         super().__init__(data)
         fields: dict[str, Any] = self.fields
         fields["csm"].queryset = csms_shown_to(user)
@@ -121,7 +121,7 @@ class SelectionForm(forms.Form):
         return Selection(
             user=self.user,
             period=given["days"] if preset == FREE_DAYS else preset_period(preset, day_of(self.now)),
-            compare=cast(Compare, given["compare"] or "before"),
+            compare=cast(Compare, given["compare"] or "previous"),
             filters=Filters(
                 csm=given["csm"].pk if given["csm"] else None,
                 segment=given["segment"] or None,

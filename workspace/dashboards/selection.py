@@ -11,11 +11,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from csplatform.periods import Period, PeriodError, Step, floor_to
-from metrics.kpis import Filters, Question, month_so_far
+from csplatform.periods import Period, Step, floor_to
+from metrics.kpis import Filters, KpiError, Question, month_so_far
+from metrics.kpis.comparing import earlier_period
 from workspace.templatetags.show import day, day_short
 
-Compare = Literal["before", "year"]
+Compare = Literal["previous", "year"]
 
 PRESETS = {
     "this_month": "This month",
@@ -27,7 +28,7 @@ PRESETS = {
     "last_12_months": "Last 12 months",
 }
 FREE_DAYS = "days"
-COMPARISONS = {"before": "Period before", "year": "Year before"}
+COMPARISONS = {"previous": "Period before", "year": "Year before"}
 
 MONTHS_OF_A_COURSE = 12
 # A course stays readable, and cheap: longer periods go in longer steps, and only the last of those.
@@ -91,18 +92,15 @@ class Selection:
     user: Any
     period: Period
     filters: Filters = field(default_factory=Filters)
-    compare: Compare = "before"
+    compare: Compare = "previous"
     now: datetime = field(default_factory=timezone.now)
 
     @property
     def before(self) -> Period | None:
         """The period it is compared with; None where that lies outside the calendar."""
         try:
-            if self.compare == "before":
-                return self.period.previous()
-            year = relativedelta(years=1)
-            return Period(self.period.start - year, self.period.end - year)
-        except (PeriodError, ValueError, OverflowError):
+            return earlier_period(self.period, self.compare)
+        except KpiError:
             return None
 
     def question(

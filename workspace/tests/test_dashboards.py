@@ -424,7 +424,7 @@ def test_bad_input_is_refused_with_the_name_of_the_field(world: World, query, fi
 )
 def test_days_at_the_ends_of_the_calendar_are_answered(world: World, days):
     start, last = days
-    for slug, compare in (("executive", "year"), ("support", "before"), ("team", "year")):
+    for slug, compare in (("executive", "year"), ("support", "previous"), ("team", "year")):
         printed(signed_in(world.ada), slug, start=start, last=last, compare=compare)
 
 
@@ -532,6 +532,8 @@ def test_a_whole_dashboard_takes_at_most_twenty_queries_however_many_accounts(
     addresses = [
         reverse("workspace:dashboard-print", args=[slug]) + f"?csm={world.ada.pk}" for slug in BOARDS
     ]
+    frame = reverse("workspace:dashboard", args=["executive"])
+    client.get(frame)
     before = [queries_for(client, address) for address in addresses]
     for number in range(30):
         account = make_account(f"Number {number}", segment=f"Segment {number % 5}")
@@ -540,6 +542,7 @@ def test_a_whole_dashboard_takes_at_most_twenty_queries_however_many_accounts(
         answer(account, "nps", number % 11, back=number)
         open_ticket(account, back=number)
     cache.clear()
+    client.get(frame)
     for address, queries in zip(addresses, before, strict=True):
         assert queries_for(client, address) <= queries <= 20, address
 
