@@ -799,6 +799,61 @@ def stickiness(*, daily_active_total: Number, days: Number, monthly_active_users
     return None if not days else per_cent(Decimal(daily_active_total) / Decimal(days), monthly_active_users)
 
 
+# --- What an installation defines itself ----------------------------------------------
+
+
+def share_of(*, numerator: Number, denominator: Number) -> Decimal | None:
+    """Return one count or sum as per cent of another.
+
+    Formula: numerator ÷ denominator × 100
+    Unit:    per cent
+    Source:  the facts that its definition names
+
+    >>> share_of(numerator=3, denominator=12)
+    Decimal('25')
+    """
+    return per_cent(numerator, denominator)
+
+
+def quotient(*, numerator: Number, denominator: Number) -> Decimal | None:
+    """Return how much of one comes to each of another.
+
+    Formula: numerator ÷ denominator
+    Unit:    that of the numerator for each of the denominator, or a ratio of two sums
+    Source:  the facts that its definition names
+
+    >>> quotient(numerator=3, denominator=12)
+    Decimal('0.25')
+    """
+    return None if not denominator else Decimal(numerator) / Decimal(denominator)
+
+
+def quotient_per_hundred(*, numerator: Number, denominator: Number) -> Decimal | None:
+    """Return how much of one comes to a hundred of another.
+
+    Formula: numerator ÷ denominator × 100
+    Unit:    that of the numerator for each hundred of the denominator
+    Source:  the facts that its definition names
+
+    >>> quotient_per_hundred(numerator=3, denominator=12)
+    Decimal('25')
+    """
+    return per_cent(numerator, denominator)
+
+
+def quotient_per_thousand(*, numerator: Number, denominator: Number) -> Decimal | None:
+    """Return how much of one comes to a thousand of another.
+
+    Formula: numerator ÷ denominator × 1,000
+    Unit:    that of the numerator for each thousand of the denominator
+    Source:  the facts that its definition names
+
+    >>> quotient_per_thousand(numerator=3, denominator=12)
+    Decimal('250')
+    """
+    return None if not denominator else 1000 * Decimal(numerator) / Decimal(denominator)
+
+
 # --- Words for numbers ----------------------------------------------------------------
 
 # Values go out with at most this many decimals: enough to compare, few enough to read.

@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.due import accounts_became_due
 from metrics import snapshots
 from metrics.health import scores
+from metrics.kpis import KPIS
 from team.work import Work, enqueue, every, handles
 
 # After an import of everybody the pass takes longer than others of the fast lane like to wait.
@@ -53,3 +54,10 @@ def score_all(work: Work) -> None:
 def store_kpis(work: Work) -> None:
     changed = snapshots.refresh_last_night(timezone.now())
     log.info("KPIs stored", changed=changed)
+
+
+@handles("metrics.store_kpi", lane="slow", time_limit=60 * 60, atomic=False)
+def store_kpi(work: Work) -> None:
+    """Store the past of one KPI, which was defined anew; one that is gone by now needs none."""
+    if kpi := KPIS.get(work.payload["kpi"]):
+        snapshots.refresh_kpi(kpi, timezone.now())

@@ -6,7 +6,7 @@ Everything comes from `metrics.kpis`; nothing is counted here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from csplatform.periods import Period, day_of
-from metrics.kpis import KPIS, Answer, Figure, Question, ask_many
+from metrics.kpis import KPIS, Answer, Figure, Kpi, Question, ask_many
 from metrics.models import KpiSnapshot
 
 GROUPINGS = ("", "segment", "plan", "csm")
@@ -42,28 +42,42 @@ def refresh_last_night(now: datetime) -> int:
     return changed
 
 
-def _months_never_stored(before: date) -> list[Period]:
-    months = [
+def _last_months(before: date) -> list[Period]:
+    return [
         Period.month_of(before - relativedelta(months=back)) for back in range(MONTHS_KEPT_FILLED - 1, 0, -1)
     ]
+
+
+def _months_never_stored(before: date) -> list[Period]:
+    months = _last_months(before)
     stored = KpiSnapshot.objects.filter(group_by="", starts_on__gte=months[0].start)
     known = set(stored.values_list("starts_on", "ends_on").distinct())
     return [period for period in months if (period.start, period.last_day) not in known]
 
 
-def refresh(periods: Iterable[Period], now: datetime) -> int:
-    """Work all KPIs out for these periods and store what differs, in one transaction a period.
+def refresh_kpi(kpi: Kpi, now: datetime) -> int:
+    """Store one KPI for all that the nights have stored of the others: a new one has a past at once."""
+    yesterday = day_of(now) - timedelta(days=1)
+    month = yesterday.replace(day=1)
+    periods = [Period.last_days(1, until=yesterday), Period(month, yesterday + timedelta(days=1))]
+    return refresh([*periods, *_last_months(month)], now, kpis=[kpi])
 
-    Until it commits, readers see the whole of what was stored before.
+
+def refresh(periods: Iterable[Period], now: datetime, *, kpis: Collection[Kpi] | None = None) -> int:
+    """Work KPIs, all by default, out for these periods and store what differs, one transaction a period.
+
+    Until it commits, readers see the whole of what was stored before. What was stored of a KPI
+    that is no longer there, such as a retired one, stays.
     """
-    return sum(_refresh_period(period, now) for period in periods)
+    wanted = KPIS.values() if kpis is None else kpis
+    return sum(_refresh_period(period, now, wanted) for period in periods)
 
 
-def _refresh_period(period: Period, now: datetime) -> int:
-    wanted = {_key(row): row for row in _rows(period, now)}
+def _refresh_period(period: Period, now: datetime, kpis: Collection[Kpi]) -> int:
+    wanted = {_key(row): row for row in _rows(period, now, kpis)}
     with transaction.atomic():
         stored = KpiSnapshot.objects.select_for_update().filter(
-            starts_on=period.start, ends_on=period.last_day
+            starts_on=period.start, ends_on=period.last_day, kpi__in=[kpi.slug for kpi in kpis]
         )
         known = {_key(row): row for row in stored}
         gone = [row.pk for key, row in known.items() if key not in wanted]
@@ -80,12 +94,13 @@ def _refresh_period(period: Period, now: datetime) -> int:
     return len(gone) + len(new) + len(changed)
 
 
-def _rows(period: Period, now: datetime) -> Iterator[KpiSnapshot]:
-    for kpi in KPIS.values():
+def _rows(period: Period, now: datetime, kpis: Iterable[Kpi]) -> Iterator[KpiSnapshot]:
+    for kpi in kpis:
         questions = [
-            Question(kpi.slug, period, variant=variant.slug, group_by=group_by, now=now)
+            Question(kpi.slug, period, variant=variant.slug, group_by=group_by, now=now, definition=kpi)
             for variant in kpi.variants
             for group_by in GROUPINGS
+            if not group_by or group_by in kpi.groups
         ]
         for answer in ask_many(questions):
             if not answer.question.group_by:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from csplatform.periods import Period
 from metrics import snapshots
 from metrics.forms import TargetForm
-from metrics.models import Annotation, KpiSnapshot, Target
+from metrics.models import Annotation, CustomKpi, CustomKpiVersion, KpiSnapshot, Target
 
 # More at once belongs to the night.
 MOST_PERIODS = 5
@@ -96,3 +96,44 @@ class KpiSnapshotAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         periods = [Period.last_days((last - first).days + 1, until=last) for first, last in days]
         changed = snapshots.refresh(periods, timezone.now())
         messages.success(request, f"{changed} stored values changed.")
+
+
+class CustomKpiVersionInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = CustomKpiVersion
+    fields = ["number", "label", "direction", "definition", "formula", "made_by", "made_at", "reason"]
+    readonly_fields = fields  # type: ignore[assignment]
+    extra = 0
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(CustomKpi)
+class CustomKpiAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """To read: which KPIs were defined here, by whom, and each version; the pages of KPIs change them."""
+
+    list_display = ["slug", "state", "label", "version", "state_by", "state_at"]
+    list_filter = ["state"]
+    search_fields = ["slug", "current__label"]
+    list_select_related = ["current", "state_by"]
+    inlines = [CustomKpiVersionInline]
+
+    @admin.display(ordering="current__label")
+    def label(self, kpi: CustomKpi) -> str:
+        return kpi.current.label if kpi.current else ""
+
+    @admin.display(ordering="current__number")
+    def version(self, kpi: CustomKpi) -> int | None:
+        return kpi.current.number if kpi.current else None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from metrics.kpis import adoption, customers, growth, lifespan, renewals, revenue, support, voice
+from metrics.kpis.custom.published import published
 from metrics.kpis.registry import Registry
 
 KPIS = Registry(
@@ -17,3 +18,4 @@ KPIS = Registry(
         *adoption.KPIS,
     )
 )
+KPIS.keeps(published)

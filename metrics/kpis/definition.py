@@ -172,6 +172,8 @@ class Variant:
     formula: str = ""
     source: str = ""
     unit: str = ""
+    # What pages call a count whose name alone does not say it.
+    count_labels: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def arguments(self) -> tuple[str, ...]:
@@ -253,6 +255,8 @@ class Kpi:
     looks_ahead: bool = False
     # KPIs whose values pages show beside those of this one, for the whole and for each group.
     beside: tuple[str, ...] = ()
+    # Defined by this installation, not by the code.
+    is_custom: bool = False
     # Further counts worked out from the counts: exchange effects, transfers.
     derive: (
         Callable[[Counts, Mapping[str, Mapping[str, Decimal]], Callable[[str], Decimal]], Counts] | None

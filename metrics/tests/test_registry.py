@@ -67,6 +67,7 @@ def test_the_code_alone_can_be_looked_at_without_a_database() -> None:
         list(registry)
 
 
+@pytest.mark.django_db
 def test_a_question_carries_the_definition_it_was_asked_with() -> None:
     draft = kpi("never_published")
     question = Question(draft.slug, FEBRUARY, definition=draft)

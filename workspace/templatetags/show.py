@@ -46,6 +46,8 @@ REASONS = {
     "no_users": "no end users were active",
     "no_opening_mrr": "there was no recurring revenue when the period began",
     "insufficient_data": "too few signals are known",
+    "nothing_in_denominator": "there is nothing to divide by",
+    "mixed_scales": "the answers are on different scales",
 }
 
 
