@@ -11,6 +11,7 @@ from typing import Any
 from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
+from django.utils import timezone
 
 from accounts.models import (
     Account,
@@ -229,7 +230,13 @@ class ReferralAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_select_related = ["account", "referred_account"]
     search_fields = ["account__name", "referred_name"]
     autocomplete_fields = ["account", "contact", "referred_account"]
+    readonly_fields = ["conversion_recorded_at"]
     date_hierarchy = "referred_on"
+
+    def save_model(self, request: HttpRequest, obj: Referral, form: Any, change: bool) -> None:
+        if change and "converted_on" in form.changed_data:
+            obj.conversion_recorded_at = timezone.now() if obj.converted_on else None
+        super().save_model(request, obj, form, change)
 
 
 @admin.register(Cost)
@@ -264,6 +271,12 @@ class MilestoneAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_select_related = ["account"]
     search_fields = ["name", "account__name"]
     autocomplete_fields = ["account"]
+    readonly_fields = ["reach_recorded_at"]
+
+    def save_model(self, request: HttpRequest, obj: Milestone, form: Any, change: bool) -> None:
+        if change and "reached_on" in form.changed_data:
+            obj.reach_recorded_at = timezone.now() if obj.reached_on else None
+        super().save_model(request, obj, form, change)
 
 
 @admin.register(DueAccount)

@@ -362,6 +362,24 @@ _check(
     rule="more than 0 and at most 100 is needed.",
 )
 
+# Names that customers' systems give things. Upper and lower case are the same.
+ONBOARDING_MILESTONES = env.list(
+    "ONBOARDING_MILESTONES", default=["Onboarding completed", "Onboarding complete", "Onboarding"]
+)
+_check(
+    "ONBOARDING_MILESTONES",
+    ONBOARDING_MILESTONES,
+    is_good=all(name.strip() for name in ONBOARDING_MILESTONES),
+    rule="names of milestones are needed, with commas between them.",
+)
+TUTORIAL_FEATURES = env.list("TUTORIAL_FEATURES", default=["Tutorial*"])
+_check(
+    "TUTORIAL_FEATURES",
+    TUTORIAL_FEATURES,
+    is_good=all(name.strip(" *") for name in TUTORIAL_FEATURES),
+    rule="names of features are needed, with commas between them; Tutorial* is all that begin so.",
+)
+
 # --- Mail -----------------------------------------------------------------------------
 
 EMAIL_URL = env.str("EMAIL_URL", default="")

@@ -854,6 +854,196 @@ def quotient_per_thousand(*, numerator: Number, denominator: Number) -> Decimal 
     return None if not denominator else 1000 * Decimal(numerator) / Decimal(denominator)
 
 
+# --- Onboarding -----------------------------------------------------------------------
+
+
+def onboarding_completion_rate(*, completed: Number, due: Number) -> Decimal | None:
+    """Return the share of the onboardings due that are over.
+
+    Formula: accounts that completed onboarding ÷ accounts whose onboarding was due × 100
+    Unit:    per cent
+    Source:  milestones that end the onboarding, by the day they were due on
+
+    >>> onboarding_completion_rate(completed=3, due=4)
+    Decimal('75')
+    """
+    return per_cent(completed, due)
+
+
+def onboarded_on_time(*, completed_on_time: Number, due: Number) -> Decimal | None:
+    """Return the share of the onboardings due that were over by the day they were due on.
+
+    Formula: accounts that completed onboarding by its due day ÷ accounts whose onboarding was due × 100
+    Unit:    per cent
+    Source:  milestones that end the onboarding, by the day they were due on
+
+    >>> onboarded_on_time(completed_on_time=1, due=4)
+    Decimal('25')
+    """
+    return per_cent(completed_on_time, due)
+
+
+def tutorial_visits(*, visits: Number, accounts_in_onboarding: Number) -> Decimal | None:
+    """Return how often an account in onboarding looked at tutorials.
+
+    Formula: visits to tutorials by accounts in onboarding ÷ accounts in onboarding
+    Unit:    visits an account
+    Source:  daily usage of the features that are tutorials; milestones that end the onboarding
+
+    >>> tutorial_visits(visits=9, accounts_in_onboarding=2)
+    Decimal('4.5')
+    """
+    return None if not accounts_in_onboarding else Decimal(visits) / Decimal(accounts_in_onboarding)
+
+
+# --- Outcomes and referrals -----------------------------------------------------------
+
+# Changes are counted in millionths of a per cent: whole numbers, exact enough.
+OUTCOME_STEPS = 1_000_000
+
+
+def outcome_change(*, spread: Spread) -> Decimal | None:
+    """Return how far customers' figures are from their baseline, in the middle of them all.
+
+    Formula: median of (latest reading − baseline) ÷ |baseline| × 100
+    Unit:    per cent; what is better, up or down, differs from figure to figure
+    Source:  outcome figures with a baseline and a reading up to the end of the period
+
+    >>> outcome_change(spread=[(Decimal(30 * OUTCOME_STEPS), {"figures": Decimal(1)})])
+    Decimal('30')
+    """
+    found = median(spread, "figures")
+    return None if found is None else found / OUTCOME_STEPS
+
+
+def outcome_improvement(*, spread: Spread) -> Decimal | None:
+    """Return how far customers' figures are better than their baseline, in the middle of them all.
+
+    Formula: median of (latest reading − baseline) ÷ |baseline| × 100, the sign turned for figures
+             that are better when lower
+    Unit:    per cent; above 0 is better
+    Source:  outcome figures with a baseline and a reading up to the end of the period
+
+    >>> outcome_improvement(spread=[(Decimal(-5 * OUTCOME_STEPS), {"figures": Decimal(3)})])
+    Decimal('-5')
+    """
+    return outcome_change(spread=spread)
+
+
+def referral_conversion_rate(*, converted: Number, referrals: Number) -> Decimal | None:
+    """Return the share of referrals that became customers.
+
+    Formula: referrals that became customers ÷ referrals made × 100
+    Unit:    per cent
+    Source:  referrals by the day they were made, and the movement ledger
+
+    >>> referral_conversion_rate(converted=1, referrals=4)
+    Decimal('25')
+    """
+    return per_cent(converted, referrals)
+
+
+# --- Team -----------------------------------------------------------------------------
+
+
+def touch_coverage(*, accounts_touched: Number, accounts_held: Number) -> Decimal | None:
+    """Return the share of the accounts held that somebody was in contact with lately.
+
+    Formula: accounts touched in the last 30 days ÷ accounts held × 100
+    Unit:    per cent
+    Source:  assignments in force on the last day; touches, notes left out
+
+    >>> touch_coverage(accounts_touched=30, accounts_held=40)
+    Decimal('75')
+    """
+    return per_cent(accounts_touched, accounts_held)
+
+
+# --- Health ---------------------------------------------------------------------------
+
+
+def average_health(*, score_total: Number, customers_scored: Number) -> Decimal | None:
+    """Return the mean health score of the customers that have one.
+
+    Formula: sum of the scores ÷ customers with a score
+    Unit:    points from 0 to 100
+    Source:  health scores as they stood at the end of the period
+
+    >>> average_health(score_total=150, customers_scored=2)
+    Decimal('75')
+    """
+    return None if not customers_scored else Decimal(score_total) / Decimal(customers_scored)
+
+
+def mrr_weighted_health(*, health_times_mrr: Number, mrr_scored: Number) -> Decimal | None:
+    """Return the mean health score of the customers that have one, each weighted by its revenue.
+
+    Formula: Σ score × MRR ÷ Σ MRR of the customers with a score
+    Unit:    points from 0 to 100
+    Source:  health scores as they stood, and the movement ledger, at the end of the period
+
+    >>> mrr_weighted_health(health_times_mrr=80 * 900 + 20 * 100, mrr_scored=1000)
+    Decimal('74')
+    """
+    return None if not mrr_scored else Decimal(health_times_mrr) / Decimal(mrr_scored)
+
+
+def accounts_at_risk(*, red: Number, customers_scored: Number) -> Decimal | None:
+    """Return how many customers stand in the red band.
+
+    Formula: customers whose health is in the red band, counted
+    Unit:    a count
+    Source:  health scores as they stood at the end of the period
+
+    Nobody scored gives None: that nobody is red would be a guess.
+
+    >>> accounts_at_risk(red=3, customers_scored=20)
+    Decimal('3')
+    """
+    return None if not customers_scored else Decimal(red)
+
+
+def share_of_accounts_at_risk(*, red: Number, customers_scored: Number) -> Decimal | None:
+    """Return the share of the customers with a score that stand in the red band.
+
+    Formula: customers whose health is in the red band ÷ customers with a score × 100
+    Unit:    per cent
+    Source:  health scores as they stood at the end of the period
+
+    >>> share_of_accounts_at_risk(red=3, customers_scored=20)
+    Decimal('15')
+    """
+    return per_cent(red, customers_scored)
+
+
+def mrr_at_risk(*, red_mrr: Number, customers_scored: Number) -> Decimal | None:
+    """Return the recurring revenue of the customers in the red band.
+
+    Formula: Σ MRR of customers whose health is in the red band
+    Unit:    money a month, reporting currency
+    Source:  health scores as they stood, and the movement ledger, at the end of the period
+
+    Nobody scored gives None: that nothing is at risk would be a guess.
+
+    >>> mrr_at_risk(red_mrr=500, customers_scored=20)
+    Decimal('500')
+    """
+    return None if not customers_scored else Decimal(red_mrr)
+
+
+def share_of_mrr_at_risk(*, red_mrr: Number, mrr_scored: Number) -> Decimal | None:
+    """Return the share of the scored customers' recurring revenue that stands in the red band.
+
+    Formula: Σ MRR of customers in the red band ÷ Σ MRR of customers with a score × 100
+    Unit:    per cent
+    Source:  health scores as they stood, and the movement ledger, at the end of the period
+
+    >>> share_of_mrr_at_risk(red_mrr=500, mrr_scored=2000)
+    Decimal('25')
+    """
+    return per_cent(red_mrr, mrr_scored)
+
+
 # --- Words for numbers ----------------------------------------------------------------
 
 # Values go out with at most this many decimals: enough to compare, few enough to read.

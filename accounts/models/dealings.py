@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts.fields import CurrencyField, MoneyField, not_nan, within_centuries
@@ -61,6 +62,8 @@ class Touch(models.Model):
             ),
         ]
         indexes = [
+            # Touches of a period, by kind.
+            models.Index(fields=["happened_at", "kind"], name="accounts_touch_in_period"),
             # Timeline of an account, and its last touch.
             models.Index(fields=["account", "-happened_at"], name="accounts_touch_of_account"),
             # Productivity of a CSM in a period.
@@ -90,6 +93,9 @@ class Referral(models.Model):
     referred_on = models.DateField()
     converted_on = models.DateField(null=True, blank=True)
     recorded_at = models.DateTimeField(default=timezone.now)
+    conversion_recorded_at = models.DateTimeField(
+        null=True, blank=True, help_text="When we learned of it, if that was later than the referral."
+    )
 
     objects = ReferralQuerySet.as_manager()
 
@@ -105,6 +111,10 @@ class Referral(models.Model):
                 name="accounts_referral_date_sane",
                 condition=within_centuries("referred_on") & within_centuries("converted_on"),
             ),
+        ]
+        indexes = [
+            # Referrals of a period.
+            models.Index(fields=["referred_on", "account"], name="accounts_referral_in_period"),
         ]
 
     def __str__(self) -> str:
@@ -217,6 +227,9 @@ class Milestone(models.Model):
     due_on = models.DateField(null=True, blank=True)
     reached_on = models.DateField(null=True, blank=True)
     recorded_at = models.DateTimeField(default=timezone.now)
+    reach_recorded_at = models.DateTimeField(
+        null=True, blank=True, help_text="When we learned that it was reached, if that was later."
+    )
 
     objects = MilestoneQuerySet.as_manager()
 
@@ -230,6 +243,10 @@ class Milestone(models.Model):
                 & within_centuries("due_on")
                 & within_centuries("reached_on"),
             ),
+        ]
+        indexes = [
+            # Time to one milestone, such as the end of onboarding, of all accounts.
+            models.Index(Lower("name"), "started_on", name="accounts_milestone_by_name"),
         ]
 
     def __str__(self) -> str:

@@ -94,7 +94,8 @@ class Dealings:
                 calendar.iso(story.joined),
                 calendar.iso(story.joined + goal.due_after_days),
                 None if reached is None else calendar.iso(reached),
-                stamp(calendar.at(story.joined if reached is None else reached, 17 * HOUR)),
+                stamp(calendar.at(story.joined, 17 * HOUR)),
+                None if reached is None else stamp(calendar.at(reached, 17 * HOUR)),
             )
 
     def _outcomes(self) -> None:
@@ -165,6 +166,7 @@ def refer(life: Life, referrer: Life | None, book: Book) -> None:
                 calendar.iso(day),
                 calendar.iso(life.story.joined),
                 stamp(calendar.at(day, 15 * HOUR)),
+                stamp(calendar.at(life.story.joined, 15 * HOUR)),
             )
     if life.story.part == "growing" and rng.random() < 0.35:
         day = max(life.story.joined, 0) + rng.randint(120, 500)
@@ -181,4 +183,5 @@ def refer(life: Life, referrer: Life | None, book: Book) -> None:
                 calendar.iso(day),
                 None,
                 stamp(calendar.at(day, 15 * HOUR)),
+                None,
             )

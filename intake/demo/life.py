@@ -160,9 +160,12 @@ class Book:
         self.touches = sheet(Touch, "account contact user kind happened_at recorded_at notes")
         self.referrals = sheet(
             Referral,
-            "account contact referred_name referred_account referred_on converted_on recorded_at",
+            "account contact referred_name referred_account referred_on converted_on recorded_at"
+            " conversion_recorded_at",
         )
         self.costs = sheet(Cost, "category day amount currency account note recorded_at")
         self.outcomes = sheet(OutcomeMetric, "account name unit baseline baseline_on target higher_is_better")
         self.outcome_values = sheet(OutcomeValue, "metric day value recorded_at")
-        self.milestones = sheet(Milestone, "account name started_on due_on reached_on recorded_at")
+        self.milestones = sheet(
+            Milestone, "account name started_on due_on reached_on recorded_at reach_recorded_at"
+        )

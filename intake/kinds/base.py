@@ -342,6 +342,10 @@ class FactKind(Kind):
         """Find what the rows refer to; return the rows left."""
         return resolve_accounts(rows, run)
 
+    def wanted(self, row: Parsed, before: Any, names: Iterable[str], run: Run) -> dict[str, Any]:
+        """Return what a row is to hold; `before` is what is stored of it."""
+        return attributes(self.model, row.values, names)
+
     def after(self, rows: list[Parsed], stored: Stored, run: Run) -> None:
         """Store what hangs on the stored rows."""
 
@@ -363,7 +367,7 @@ class FactKind(Kind):
             rows,
             key_of=lambda row: row.values["external_id"],
             existing=existing,
-            wanted_of=lambda row: attributes(self.model, row.values, names),
+            wanted_of=lambda row: self.wanted(row, existing.get(row.values["external_id"]), names, run),
             identity_of=lambda row: {
                 "source": run.source,
                 "external_id": row.values["external_id"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 from django.conf import settings
@@ -32,6 +32,13 @@ CONTACT = Field(
     help="E-mail address or id of a contact of the account.",
     synonyms=("contact email", "email", "requester", "respondent"),
 )
+
+
+def learned(day: str, clock: str, wanted: dict[str, Any], before: Any, run: Run) -> dict[str, Any]:
+    """Return when we learned of a day that a fact gets after it was recorded, if this import says so."""
+    if day not in wanted or before is None or getattr(before, day) == wanted[day]:
+        return {}
+    return {clock: run.now if wanted[day] else None}
 
 
 class Touches(FactKind):
@@ -154,6 +161,10 @@ class Referrals(FactKind):
     def resolve(self, rows: list[Parsed], run: Run) -> list[Parsed]:
         rows = resolve_contacts(resolve_accounts(rows, run), run)
         return resolve_accounts(rows, run, name="referred_account", is_required=False)
+
+    def wanted(self, row: Parsed, before: Any, names: Iterable[str], run: Run) -> dict[str, Any]:
+        values = super().wanted(row, before, names, run)
+        return values | learned("converted_on", "conversion_recorded_at", values, before, run)
 
 
 class Costs(FactKind):
@@ -311,12 +322,17 @@ class Milestones(Kind):
             (one.account_id, one.name): one
             for one in Milestone.objects.filter(account__in={row.values["account_id"] for row in rows})
         }
+
+        def wanted(row: Parsed) -> dict[str, Any]:
+            values = attributes(Milestone, row.values, names)
+            return values | learned("reached_on", "reach_recorded_at", values, existing.get(key(row)), run)
+
         store(
             Milestone,
             rows,
             key_of=key,
             existing=existing,
-            wanted_of=lambda row: attributes(Milestone, row.values, names),
+            wanted_of=wanted,
             identity_of=lambda row: {
                 "account_id": row.values["account_id"],
                 "name": row.values["name"],

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from metrics.kpis import adoption, customers, growth, lifespan, renewals, revenue, support, voice
+from metrics.kpis import (
+    adoption,
+    customers,
+    growth,
+    health,
+    lifespan,
+    onboarding,
+    outcomes,
+    renewals,
+    revenue,
+    support,
+    team,
+    voice,
+)
 from metrics.kpis.custom.published import published
 from metrics.kpis.registry import Registry
 
@@ -13,9 +26,13 @@ KPIS = Registry(
         *revenue.KPIS,
         *growth.KPIS,
         *renewals.KPIS,
+        *health.KPIS,
         *voice.KPIS,
         *support.KPIS,
         *adoption.KPIS,
+        *onboarding.KPIS,
+        *outcomes.KPIS,
+        *team.KPIS,
     )
 )
 KPIS.keeps(published)

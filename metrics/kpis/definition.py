@@ -9,7 +9,7 @@ arguments of its `calculate`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -23,6 +23,7 @@ from django.db.models.expressions import Combinable
 
 from csplatform.periods import Period
 from metrics.calculations import Estimate, Interval, Spread, as_counted
+from metrics.survival import Point
 
 Counts = dict[str, Decimal]
 Boundary = Literal["start", "end"]
@@ -56,8 +57,8 @@ class Scope:
 
     @property
     def as_of(self) -> datetime:
-        """The moment from which we look back: then if asked so, else now."""
-        return self.known_at or self.now
+        """The moment from which we look back: then if asked so, else now. Nobody looks back from later."""
+        return min(self.known_at, self.now) if self.known_at else self.now
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,8 @@ class Variant:
     calculate: Callable[..., Decimal | None] = as_counted
     interval: Callable[[Counts], Interval | None] | None = None
     interval_of_spread: Callable[[Spread], Interval | None] | None = None
+    # For how long how many wait: pages draw it as a curve.
+    survival: Callable[[Spread], Sequence[Point]] | None = None
     # What the value is held to be and how far it may be off, for comparing two periods.
     estimate: Callable[[Counts], Estimate | None] | None = None
     # The count that says how many were asked or seen.

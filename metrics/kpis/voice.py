@@ -363,7 +363,7 @@ CES = Kpi(
 )
 
 
-def _account_scores(scope: Scope) -> QuerySet[Any]:
+def account_scores(scope: Scope) -> QuerySet[Any]:
     """Return the accounts that answered, each with the mean of its contacts' latest scores."""
     answers = _answers(Answer.Kind.NPS)(scope).filter(
         response__account__isnull=False, response__survey__is_anonymous=False
@@ -403,7 +403,7 @@ NPS_ACCOUNT = Kpi(
         Variant(
             parts=(
                 Part(
-                    facts=_account_scores,
+                    facts=account_scores,
                     amounts={
                         "balance": Amount(
                             Case(

@@ -7,20 +7,33 @@ pays in dollars. All questions are about February 2026.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from accounts import ledger
-from accounts.models import Account, Assignment, Charge, Contact, ExchangeRate, Renewal
+from accounts.models import (
+    Account,
+    Assignment,
+    Charge,
+    Contact,
+    ExchangeRate,
+    Milestone,
+    OutcomeMetric,
+    OutcomeValue,
+    Referral,
+    Renewal,
+    Touch,
+)
 from accounts.tests.factories import change_terms, make_account, make_plan, make_user, subscribe
 from csplatform.periods import Period
+from metrics.models import HealthScore, Scorecard, ScorecardVersion
 from surveys.models import Answer, Invitation, Response, Survey
 from team.models import User
 from tickets import calendar, handling
 from tickets.models import Ticket, TicketEvent, TicketSource
-from usage.models import ActivityMonth, EndUser
+from usage.models import ActivityMonth, EndUser, UsageDay
 
 FEBRUARY = Period(date(2026, 2, 1), date(2026, 3, 1))
 NOW = datetime(2026, 3, 10, 9, tzinfo=UTC)
@@ -41,6 +54,10 @@ class Cast:
     acme: Account
     globex: Account
     initech: Account
+
+
+# What apps above add for KPIs of their own, such as tasks; they are not known here.
+ALSO: list[Callable[[Cast], None]] = []
 
 
 def hire() -> tuple[User, User]:
@@ -92,7 +109,15 @@ def make_company() -> Cast:
     _tickets(acme, globex)
     _answered_tickets(acme, globex)
     _usage(acme, globex)
-    return Cast(ada, grace, acme, globex, initech)
+    _starts(acme, globex)
+    _outcomes(acme, globex)
+    _referrals(accounts)
+    _touches(acme, globex, ada, grace)
+    _health(accounts)
+    company = Cast(ada, grace, acme, globex, initech)
+    for add in ALSO:
+        add(company)
+    return company
 
 
 def hold(account: Account, user: User, starts_on: date, ends_on: date | None = None) -> None:
@@ -335,6 +360,112 @@ def _answered_tickets(acme: Account, globex: Account) -> None:
         )
         happens(made, ("replied", replied), ("resolved", resolved))
     happens(made, ("reopened", at(february(18))), ("resolved", at(february(19))))
+
+
+def milestone(
+    account: Account, name: str, started: date | None, reached: date | None = None, **fields: object
+) -> Milestone:
+    return Milestone.objects.create(
+        account=account,
+        name=name,
+        started_on=started,
+        reached_on=reached,
+        recorded_at=at(started or february(1)),
+        reach_recorded_at=at(reached) if reached else None,
+        **fields,
+    )
+
+
+def _starts(acme: Account, globex: Account) -> None:
+    """Acme is through its onboarding after 16 days; Globex is late and looks at tutorials."""
+    milestone(acme, "Onboarding completed", february(2), february(18), due_on=february(20))
+    milestone(globex, "onboarding", february(5), due_on=february(25))
+    milestone(acme, "First schedule", february(2), february(10))
+    milestone(globex, "First schedule", february(3), date(2026, 3, 3))
+    milestone(globex, "100 contacts", february(3))
+    for account, feature, day, events in (
+        (acme, "Tutorial: first steps", february(5), 3),
+        (acme, "Tutorial: reports", february(25), 2),
+        (globex, "tutorial: shifts", february(7), 4),
+        (globex, "Reports", february(7), 9),
+    ):
+        UsageDay.objects.create(account=account, feature=feature, day=day, events=events, users=1)
+
+
+def outcome(
+    account: Account, name: str, baseline: object, *readings: tuple[date, object], **fields: object
+) -> OutcomeMetric:
+    metric = OutcomeMetric.objects.create(account=account, name=name, baseline=baseline, **fields)
+    for day, value in readings:
+        OutcomeValue.objects.create(metric=metric, day=day, value=value, recorded_at=at(day))
+    return metric
+
+
+def _outcomes(acme: Account, globex: Account) -> None:
+    outcome(acme, "Leads", 100, (february(3), 110), (february(20), 130))
+    outcome(globex, "Support calls", 50, (february(9), 40), higher_is_better=False)
+
+
+def refer(account: Account, name: str, day: date, **fields: object) -> Referral:
+    return Referral.objects.create(
+        account=account, referred_name=name, referred_on=day, recorded_at=at(day), **fields
+    )
+
+
+def _referrals(accounts: Mapping[str, Account]) -> None:
+    """Umbrella says it would refer, and does; Globex does without saying so."""
+    answer("nps", 10, account=accounts["Umbrella"], day=date(2026, 1, 20))
+    refer(accounts["Umbrella"], "Hooli", february(1), referred_account=accounts["Hooli"])
+    refer(accounts["Globex"], "Zed", february(9))
+    refer(accounts["Acme"], "Pied Piper", february(20), converted_on=date(2026, 3, 1))
+
+
+def touch(account: Account, user: User | None, kind: str, day: date) -> Touch:
+    return Touch.objects.create(
+        account=account, user=user, kind=kind, happened_at=at(day), recorded_at=at(day)
+    )
+
+
+def _touches(acme: Account, globex: Account, ada: User, grace: User) -> None:
+    touch(acme, ada, "call", february(3))
+    touch(acme, ada, "demo", february(25))
+    touch(acme, None, "training", february(12))
+    touch(globex, ada, "training", february(20))
+    touch(globex, grace, "note", february(26))
+    touch(globex, grace, "demo", date(2026, 3, 20))
+
+
+def scored(account: Account, day: date, score: int | None, band: str = "") -> HealthScore:
+    card, _ = Scorecard.objects.get_or_create(name="All alike")
+    version, _ = ScorecardVersion.objects.get_or_create(
+        scorecard=card, number=1, defaults={"measures": [], "reason": "A cast needs one."}
+    )
+    bands = ((75, "green"), (50, "yellow"), (0, "red"))
+    found = "insufficient_data" if score is None else next(name for low, name in bands if score >= low)
+    return HealthScore.objects.create(
+        account=account,
+        day=day,
+        version=version,
+        score=score,
+        band=band or found,
+        coverage=100 if score is not None else 20,
+        computed_at=at(day),
+    )
+
+
+def _health(accounts: Mapping[str, Account]) -> None:
+    """Globex slips into the red; Initech was red and has left; of Soylent too little is known."""
+    for name, day, score in (
+        ("Acme", date(2026, 1, 2), 60),
+        ("Acme", february(9), 80),
+        ("Globex", date(2026, 1, 15), 70),
+        ("Globex", february(20), 40),
+        ("Initech", date(2026, 1, 5), 20),
+        ("Soylent", date(2026, 1, 5), None),
+        ("Umbrella", february(10), 90),
+        ("Umbrella", date(2026, 3, 2), 30),
+    ):
+        scored(accounts[name], day, score)
 
 
 def active(user: EndUser, account: Account, *days: date) -> None:

@@ -27,7 +27,7 @@ from team.spreadsheets import safe_cell
 from workspace.templatetags.show import digits
 
 # How numbers of a unit are rounded in the table; JSON and CSV have them exact.
-PLACES = {"percent": 4, "points": 2, "ratio": 2, "count": 0, "hours": 2, "days": 2, "months": 2}
+PLACES = {"percent": 4, "points": 2, "ratio": 2, "count": 2, "hours": 2, "days": 2, "months": 2}
 SIGNS = {"percent": " %", "ratio": " ×", "hours": " hours", "days": " days", "months": " months"}
 
 
