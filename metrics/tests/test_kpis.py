@@ -192,7 +192,8 @@ def test_the_values_that_are_spread_are_those_of_the_rows(kpi: Kpi, variant: Var
     values = sorted(facts.values_list("of", flat=True))
     assert [value for value, _ in spread_of(part)] == sorted(set(values))
     assert len(set(values)) > 1
-    assert sum(counts[variant.numerator] for _, counts in spread_of(part)) == len(values)
+    seen = variant.denominator or variant.numerator
+    assert sum(counts[seen] for _, counts in spread_of(part)) == len(values)
 
 
 def spread_of(part: Part) -> Spread:
