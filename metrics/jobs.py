@@ -13,6 +13,7 @@ from accounts.due import accounts_became_due
 from metrics import snapshots
 from metrics.health import scores
 from metrics.kpis import KPIS
+from metrics.models import KpiSnapshot
 from team.work import Work, enqueue, every, handles
 
 # After an import of everybody the pass takes longer than others of the fast lane like to wait.
@@ -52,8 +53,10 @@ def score_all(work: Work) -> None:
 @every("KPIs are stored at night", cron="10 2 * * *", kind="metrics.store_kpis")
 @handles("metrics.store_kpis", lane="slow", time_limit=3 * 60 * 60, atomic=False)
 def store_kpis(work: Work) -> None:
-    changed = snapshots.refresh_last_night(timezone.now())
+    now = timezone.now()
+    changed = snapshots.refresh_last_night(now)
     log.info("KPIs stored", changed=changed)
+    snapshots.kpis_stored.send(sender=KpiSnapshot, now=now)
 
 
 @handles("metrics.store_kpi", lane="slow", time_limit=60 * 60, atomic=False)

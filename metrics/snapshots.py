@@ -13,10 +13,15 @@ from decimal import ROUND_HALF_UP, Decimal
 from dateutil.relativedelta import relativedelta
 from django.db import transaction
 from django.db.models import Q
+from django.dispatch import Signal
 
 from csplatform.periods import Period, day_of
 from metrics.kpis import KPIS, Answer, Figure, Kpi, Question, ask_many
 from metrics.models import KpiSnapshot
+
+# Sent when a night's values are stored and committed; whatever judges them listens. Payload: `now`, the
+# moment whose yesterday they reach up to.
+kpis_stored = Signal()
 
 GROUPINGS = ("", "segment", "plan", "csm")
 MONTHS_KEPT_FILLED = 13

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from accounts.admin import ReadOnly
-from playbooks.models import Dismissal, Task
+from playbooks.models import Alert, Dismissal, Task
 
 
 @admin.register(Task)
@@ -27,4 +27,13 @@ class DismissalAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     list_filter = ["kind"]
     list_select_related = ["account", "user"]
     search_fields = ["account__name", "note", "reason_key"]
+    show_full_result_count = False
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["raised_at", "title", "period_words", "value_before", "value", "target", "sample_size"]
+    list_filter = ["kind", "group_by", "kpi"]
+    search_fields = ["kpi", "label", "of"]
+    date_hierarchy = "raised_at"
     show_full_result_count = False

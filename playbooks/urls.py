@@ -1,6 +1,6 @@
 from django.urls import URLPattern, path, re_path
 
-from playbooks import views
+from playbooks import alerts, views
 
 app_name = "playbooks"
 
@@ -17,4 +17,9 @@ urlpatterns: list[URLPattern] = [
     path("tasks/<int:pk>/done/", views.task_done, name="task-done"),
     path("tasks/<int:pk>/reopen/", views.task_reopen, name="task-reopen"),
     path("renewals/", views.renewal_list, name="renewal-list"),
+    path("alerts/", alerts.alert_list, name="alert-list"),
+    path("alerts/unread/", alerts.unread, name="alerts-unread"),
+    path("alerts/acknowledge/", alerts.acknowledge_all, name="alerts-acknowledge"),
+    path("alerts/<int:pk>/acknowledge/", alerts.acknowledge, name="alert-acknowledge"),
+    path("alerts/<int:pk>/forget/", alerts.forget, name="alert-forget"),
 ]

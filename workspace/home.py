@@ -24,6 +24,7 @@ from csplatform.periods import Period, day_of
 from metrics.kpis import Filters, Question, ask_many, month_so_far
 from metrics.models import HealthScore
 from playbooks import attention
+from playbooks.alerts import count_new
 from playbooks.answers import is_htmx
 from playbooks.models import Task
 from playbooks.tasking import people_to_ask
@@ -101,6 +102,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "movements": money_moves(chosen, days=days),
         "weeks": weeks_ahead(chosen),
         "answers": answers_to_close(chosen),
+        "new_alerts": count_new(chosen.user),
         "page_shortcuts": [
             (["d"], "Done with the line"),
             (["s"], "Snooze it"),

@@ -21,6 +21,8 @@ class Item:
     on_phone_bar: bool = False
     # Further paths whose pages belong to this room: an account's page is part of the portfolio.
     also: tuple[str, ...] = ()
+    # Where a number beside the label is fetched, once the page is on the screen.
+    count_path: str = ""
 
     def is_current(self, path: str) -> bool:
         if self.path == "/":
@@ -30,6 +32,7 @@ class Item:
 
 ADMINS = frozenset({"admin"})
 IMPORTERS = frozenset({"admin", "manager"})
+ALERTED = frozenset({"admin", "manager", "csm"})
 
 ITEMS = [
     Item(label="Home", path="/", icon="home", on_phone_bar=True),
@@ -44,6 +47,7 @@ ITEMS = [
         on_phone_bar=True,
         also=("/annotations/", "/targets/"),
     ),
+    Item(label="Alerts", path="/alerts/", icon="bell", roles=ALERTED, count_path="/alerts/unread/"),
     Item(label="Imports", path="/imports/", icon="database-import", group="Data", roles=IMPORTERS),
     Item(label="Admin", path="/admin/", icon="settings", group="Administration", roles=ADMINS),
     Item(label="Status", path="/status/", icon="activity", group="Administration", roles=ADMINS),

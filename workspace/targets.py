@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import wraps
@@ -19,15 +19,12 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.models import Plan
 from csplatform.periods import Period, day_of
 from metrics.calculations import exact_text
 from metrics.forms import TargetForm
 from metrics.kpis import KPIS, Aims, Answer, Group, Kpi, ask_many, month_so_far
 from metrics.kpis.aims import Aim
-from metrics.kpis.asking import NOBODY
-from metrics.kpis.counting import names_of_csms
-from metrics.kpis.judging import Selection, groupings_of, months_up_to
+from metrics.kpis.judging import Selection, grouping_label, groupings_of, months_up_to, names_of
 from metrics.models import Target
 from playbooks.answers import changed, is_htmx
 from team.requests import StaffRequest
@@ -39,12 +36,6 @@ from workspace.undo import remember
 MONTHS_SHOWN = 12
 GROUPS_LISTED = 200
 WHOLE = "all"
-GROUPING_LABELS = {"csm": "CSM", "segment": "Segment", "plan": "Plan", "lifecycle_stage": "Stage"}
-
-
-def grouping_label(kpi: Kpi, slug: str) -> str:
-    grouping = kpi.grouping(slug)
-    return grouping.label if grouping else GROUPING_LABELS[slug]
 
 
 def admins_only(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -133,22 +124,6 @@ def address_of(selection: Selection, period: Period, **more: str) -> str:
     if selection.group_by:
         query[selection.group_by] = selection.group
     return f"{reverse('workspace:kpi', args=[selection.kpi.slug])}?{urlencode(query)}"
-
-
-def names_of(rows: Iterable[tuple[Kpi, str, str]]) -> dict[tuple[str, str, str], str]:
-    """Return what groups are called, by (KPI, grouping, key): "Segment: Enterprise", "CSM: Ada"."""
-    given = list(rows)
-    csms = names_of_csms(key for _, group_by, key in given if group_by == "csm" and key.isdigit())
-    codes = {key for _, group_by, key in given if group_by == "plan"}
-    plans = dict(Plan.objects.filter(code__in=codes).values_list("code", "name")) if codes else {}
-    found = {}
-    for kpi, group_by, key in given:
-        if not group_by:
-            continue
-        grouping = kpi.grouping(group_by)
-        known = grouping.known_labels() if grouping else {"csm": csms, "plan": plans}.get(group_by, {})
-        found[kpi.slug, group_by, key] = f"{grouping_label(kpi, group_by)}: {known.get(key, key) or NOBODY}"
-    return found
 
 
 def groups_of(kpi: Kpi, group_by: str, now: datetime) -> list[tuple[str, str]]:

@@ -6,16 +6,18 @@ target says; a level is taken on its day.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from dateutil.relativedelta import relativedelta
 
+from accounts.models import Plan
 from csplatform.periods import Period, floor_to
-from metrics.kpis.asking import Question
+from metrics.kpis.asking import NOBODY, Question
 from metrics.kpis.catalogue import KPIS
-from metrics.kpis.counting import Filters
+from metrics.kpis.counting import Filters, names_of_csms
 from metrics.kpis.definition import DIMENSIONS, STEPS, Kpi
 from metrics.models import Target
 
@@ -24,6 +26,30 @@ def groupings_of(kpi: Kpi) -> list[str]:
     """Return by what a KPI's targets can differ; days and months are no groups to aim for."""
     named = {grouping.slug for grouping in kpi.own_groups if grouping.takes_name}
     return [name for name in kpi.groups if name not in STEPS and name not in named]
+
+
+GROUPING_LABELS = {"csm": "CSM", "segment": "Segment", "plan": "Plan", "lifecycle_stage": "Stage"}
+
+
+def grouping_label(kpi: Kpi, slug: str) -> str:
+    grouping = kpi.grouping(slug)
+    return grouping.label if grouping else GROUPING_LABELS[slug]
+
+
+def names_of(rows: Iterable[tuple[Kpi, str, str]]) -> dict[tuple[str, str, str], str]:
+    """Return what groups are called, by (KPI, grouping, key): "Segment: Enterprise", "CSM: Ada"."""
+    given = list(rows)
+    csms = names_of_csms(key for _, group_by, key in given if group_by == "csm" and key.isdigit())
+    codes = {key for _, group_by, key in given if group_by == "plan"}
+    plans = dict(Plan.objects.filter(code__in=codes).values_list("code", "name")) if codes else {}
+    found = {}
+    for kpi, group_by, key in given:
+        if not group_by:
+            continue
+        grouping = kpi.grouping(group_by)
+        known = grouping.known_labels() if grouping else {"csm": csms, "plan": plans}.get(group_by, {})
+        found[kpi.slug, group_by, key] = f"{grouping_label(kpi, group_by)}: {known.get(key, key) or NOBODY}"
+    return found
 
 
 @dataclass(frozen=True)

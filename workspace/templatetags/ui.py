@@ -644,6 +644,7 @@ def navigation(context: template.Context, short: bool = False) -> SafeString:
             "path": item.path,
             "icon": item.icon,
             "group": item.group,
+            "count_path": item.count_path,
             "is_current": item.is_current(request.path),
         }
         for item in items_for(request.user)

@@ -10,13 +10,14 @@ import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.test import Client
 from django.urls import URLResolver, get_resolver, reverse
+from django.utils import timezone
 
 from accounts.models import Account, Assignment, Contact, Subscription, Touch
 from intake.models import Import
 from metrics.kpis import KPIS
 from metrics.models import Annotation, Target
 from metrics.tests.health_cast import TODAY
-from playbooks.models import Dismissal, Task
+from playbooks.models import Alert, Dismissal, Task
 from playbooks.tests.cast import World
 from team.models import User
 
@@ -88,6 +89,11 @@ ROUTES = {
     "playbooks:task-done": page(pk="task"),
     "playbooks:task-reopen": page(pk="task"),
     "playbooks:renewal-list": page(),
+    "playbooks:alert-list": page(),
+    "playbooks:alerts-unread": page(),
+    "playbooks:alerts-acknowledge": page(),
+    "playbooks:alert-acknowledge": page(pk="alert"),
+    "playbooks:alert-forget": page(pk="alert"),
     "intake:list": page(IMPORTERS),
     "intake:upload": page(IMPORTERS),
     "intake:detail": page(IMPORTERS, pk="import"),
@@ -120,7 +126,7 @@ ROUTES = {
     "api:schema": api(),
     "api:docs": page(),
 }
-OWN = {"account", "task", "dismissal", "contact", "subscription", "import"}
+OWN = {"account", "alert", "task", "dismissal", "contact", "subscription", "import"}
 
 
 def routes_there_are(resolver: URLResolver | None = None, space: str = "") -> Iterator[str]:
@@ -142,7 +148,22 @@ def things(world: World) -> dict[str, Any]:
         kind="accounts", source="crm", file_name="a.csv", as_of="2026-06-17", created_by=world.admin
     )
     annotation = Annotation.objects.create(day=TODAY, text="Prices raised", created_by=world.manager)
+    alert = Alert.objects.create(
+        kind="target",
+        kpi="mrr",
+        label="Globex's number",
+        group_by="csm",
+        group=str(ada.pk),
+        starts_on=TODAY,
+        ends_on=TODAY,
+        unit="EUR",
+        value=1,
+        value_before=3,
+        target=2,
+        raised_at=timezone.now(),
+    )
     return {
+        "alert": alert.pk,
         "annotation": annotation.pk,
         "target": Target.objects.create(kpi="csat", value=80).pk,
         "account": globex.pk,
