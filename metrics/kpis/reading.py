@@ -41,27 +41,31 @@ def default_period(kpi: Kpi, today: date) -> Period:
     return month_so_far(today)
 
 
-def read_question(slug: str, given: Mapping[str, Any], *, user: Any, now: datetime | None = None) -> Question:
+def read_question(
+    slug: str, given: Mapping[str, Any], *, user: Any, now: datetime | None = None, kpi: Kpi | None = None
+) -> Question:
     """Return the question that texts ask: start, end, variant, group_by, known_at, csm, segment,
     plan, lifecycle_stage, account and the KPI's own groupings; what is missing or empty is not
     asked for.
 
     Without dates it is the month so far, with one the month that begins or ends there; or as many
     months as the KPI's definition says.
-    `known_at` may be a day, which means its end. A CSM is named by id or e-mail address.
+    `known_at` may be a day, which means its end. A CSM is named by id or e-mail address. A KPI
+    that is not saved yet comes as `kpi`.
     """
-    now = now or timezone.now()
+    now, kpi = now or timezone.now(), kpi or known_kpi(slug)
     texts = {
         name: _text(name, given.get(name)) for name in (*_NAMES, "start", "end", "known_at", "csm", "account")
     }
     question = Question(
         slug,
-        _period(known_kpi(slug), _day("start", texts["start"]), _day("end", texts["end"]), day_of(now)),
+        _period(kpi, _day("start", texts["start"]), _day("end", texts["end"]), day_of(now)),
         variant=texts["variant"],
         group_by=texts["group_by"],
         known_at=_moment("known_at", texts["known_at"]),
         user=user,
         now=now,
+        definition=kpi,
     )
     filters = Filters(
         csm=_csm(texts["csm"]),

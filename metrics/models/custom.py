@@ -14,7 +14,7 @@ from team.models import User
 
 def may_define(user: Any) -> bool:
     """Admins say what a number means; everybody may read it."""
-    return user.is_authenticated and user.is_active and user.role == User.Role.ADMIN
+    return bool(user.is_authenticated and user.is_active and user.role == User.Role.ADMIN)
 
 
 class CustomKpi(models.Model):

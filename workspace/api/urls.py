@@ -8,7 +8,7 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.routers import SimpleRouter
 
 from workspace.api.problems import not_found
-from workspace.api.views import customers, imports, kpis
+from workspace.api.views import custom_kpis, customers, imports, kpis
 
 app_name = "api"
 
@@ -29,6 +29,9 @@ router.register("subscriptions", customers.SubscriptionViewSet, basename="subscr
 urlpatterns = [
     *router.urls,
     path("kpis/", kpis.KpiCatalogueView.as_view(), name="kpi-list"),
+    path("kpis/custom/", custom_kpis.CustomKpiListView.as_view(), name="custom-kpi-list"),
+    path("kpis/custom/preview/", custom_kpis.CustomKpiPreviewView.as_view(), name="custom-kpi-preview"),
+    path("kpis/custom/<slug:slug>/", custom_kpis.CustomKpiView.as_view(), name="custom-kpi-detail"),
     path("kpis/<slug:slug>/", kpis.KpiView.as_view(), name="kpi-detail"),
     path("kpis/<slug:slug>/series/", kpis.KpiSeriesView.as_view(), name="kpi-series"),
     path("kpis/<slug:slug>/rows/", kpis.KpiRowsView.as_view(), name="kpi-rows"),

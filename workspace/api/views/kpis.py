@@ -96,7 +96,7 @@ _COMPARISON: dict[str, Any] = {
         },
     },
 }
-_ANSWER: dict[str, Any] = {
+ANSWER: dict[str, Any] = {
     "type": "object",
     "required": ["kpi", "version", "period", "value", "unit", "groups", "computed_at", "data_as_of"],
     "properties": {
@@ -163,6 +163,7 @@ def described(kpi: Kpi, target: Target | None) -> dict[str, Any]:
         "formula": kpi.default.formula_text,
         "source": kpi.default.source_text,
         "version": kpi.version,
+        "custom": kpi.is_custom,
         "variants": [
             {
                 "slug": variant.slug,
@@ -189,6 +190,7 @@ _DESCRIBED = {
             ("slug", "label", "theme", "unit", "direction", "definition", "formula", "source"), _TEXT
         ),
         "version": {"type": "integer"},
+        "custom": {"type": "boolean", "description": "Whether it was defined here, not by the platform."},
         "variants": {"type": "array", "items": {"type": "object", "additionalProperties": _TEXT}},
         "groups": {"type": "array", "items": _TEXT},
         "additive": {"type": "boolean"},
@@ -230,7 +232,7 @@ class KpiView(APIView):
                 description="Put the period before, or the year before, beside it.",
             ),
         ],
-        responses=OpenApiResponse(_ANSWER),
+        responses=OpenApiResponse(ANSWER),
     )
     def get(self, request: Request, slug: str) -> Response:
         """One number for a period, with its counts, its interval and its groups."""
@@ -248,7 +250,7 @@ class KpiSeriesView(APIView):
         operation_id="kpis_series",
         parameters=[*_PARAMETERS, OpenApiParameter("step", str, enum=STEPS)],
         responses=OpenApiResponse(
-            {"type": "object", "properties": {"results": {"type": "array", "items": _ANSWER}}}
+            {"type": "object", "properties": {"results": {"type": "array", "items": ANSWER}}}
         ),
     )
     def get(self, request: Request, slug: str) -> Response:
@@ -260,7 +262,8 @@ class KpiSeriesView(APIView):
             return Response({"results": [answer.as_dict() for answer in series(question, step)]})
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a cell of a row as JSON has it: numbers exact, as text."""
     if isinstance(value, Decimal):
         return exact_text(value)
     if isinstance(value, date | datetime):
@@ -305,7 +308,7 @@ class KpiRowsView(APIView):
             {
                 "part": found.name,
                 "count": count,
-                "results": [{name: _plain(value) for name, value in row.items()} for row in page],
+                "results": [{name: plain(value) for name, value in row.items()} for row in page],
                 "next": replace_query_param(url, "cursor", at + limit) if at + limit < count else None,
                 "previous": replace_query_param(url, "cursor", max(at - limit, 0)) if at else None,
             }
