@@ -65,7 +65,7 @@ def own_runtime_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 def facts_of_apps_above() -> None:
     """Give the KPIs of apps above metrics something to count in the company that tests ask about."""
     from metrics.tests import cast
-    from playbooks.tests.cast import finish_tasks
+    from playbooks.tests.tasks_cast import finish_tasks
 
     cast.ALSO[:] = [finish_tasks]
 
