@@ -31,13 +31,23 @@ PER_PAGE = 50
 LONGEST_LABEL = 28
 
 
-def marks_over(periods: Sequence[Period], labels: Sequence[str]) -> list[Mark]:
-    """Return a mark for each step of a chart in which something happened; `labels` are its categories."""
+def happened_within(periods: Sequence[Period]) -> list[Annotation]:
+    """Return what happened between the first and the last day of some periods, in that order."""
     if not periods:
         return []
     whole = Period(min(each.start for each in periods), max(each.end for each in periods))
+    return list(Annotation.objects.within(whole).order_by("day", "pk"))
+
+
+def marks_over(
+    periods: Sequence[Period], labels: Sequence[str], happened: Sequence[Annotation] | None = None
+) -> list[Mark]:
+    """Return a mark for each step of a chart in which something happened; `labels` are its categories.
+
+    `happened` is what was read before, for all charts of a page.
+    """
     found: dict[str, list[Annotation]] = defaultdict(list)
-    for annotation in Annotation.objects.within(whole).order_by("day", "pk"):
+    for annotation in happened_within(periods) if happened is None else happened:
         for period, label in zip(periods, labels, strict=True):
             if period.start <= annotation.day < period.end:
                 found[label].append(annotation)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -49,6 +50,8 @@ from playbooks.forms import DateInput
 from team.models import User
 from workspace.annotations import marks_over
 from workspace.charts import Chart, Series
+from workspace.dashboards.selection import in_words
+from workspace.dashboards.waterfalls import waterfall
 from workspace.exports import csv_response
 from workspace.templatetags.show import as_unit, day, day_short, digits, level
 
@@ -58,16 +61,6 @@ MONTHS_SHOWN = 12
 # What identifies a row inside the database says nothing to a reader.
 HIDDEN_COLUMNS = {"id", "answer", "line", "subscription", "for_account"}
 DIRECTIONS = {"up": "up", "down": "down", "neutral": "neither"}
-
-
-def in_words(period: Period) -> str:
-    """Return a period as people call it: Feb 2026, 1 – 22 Nov, 3 Mar 2025 – 2 Mar 2026."""
-    if period == Period.month_of(period.start):
-        return f"{period.start:%b %Y}"
-    if period.days == 1:
-        return str(day(period.start))
-    first = day_short(period.start) if period.start.year == period.last_day.year else day(period.start)
-    return f"{first} – {day(period.last_day)}"
 
 
 # --- All of them ----------------------------------------------------------------------
@@ -370,7 +363,7 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
         "change": _change(answer, before[0]) if before else None,
         "periods": _shortcuts(request, question.period),
         "chart": _chart(question),
-        "waterfall": _waterfall(request, answer),
+        "waterfall": waterfall(answer, partial(_rows_address, request, answer), key="waterfall"),
         "targets": _targets_in_words(answer),
         "grouped_by": _group_words(kpi, question.group_by) if question.group_by else "",
         "groups": [_group_line(request, answer, group, beside) for group in answer.groups],
@@ -663,54 +656,6 @@ def _month_ends(end: date) -> list[Period]:
 def _ending(period: Period, end: date) -> Period:
     """Return as many whole months as a period has, ending elsewhere."""
     return Period(end - relativedelta(months=int(period.months)), end)
-
-
-# What leads from one level to the other: the count, its words, and its sign.
-_STEPS_OF_REVENUE = (
-    ("new", "New", 1),
-    ("expansion", "Expansion", 1),
-    ("reactivation", "Reactivation", 1),
-    ("contraction", "Contraction", -1),
-    ("churned", "Churned", -1),
-    ("transferred", "Handed over", 1),
-    ("fx", "Exchange rates", 1),
-)
-_WATERFALLS = {"mrr": ("opening", "mrr"), "nrr": ("mrr_at_start", "mrr_at_end")}
-
-
-def _waterfall(request: HttpRequest, answer: Answer) -> Chart | None:
-    """Return what leads from the opening to the closing revenue; each bar opens its movements."""
-    counts = answer.figure.counts
-    if answer.kpi.slug not in _WATERFALLS or not counts:
-        return None
-    opening, closing = _WATERFALLS[answer.kpi.slug]
-    steps = [(opening, "Opening", counts[opening])]
-    steps += [
-        (name, words, sign * counts[name])
-        for name, words, sign in _STEPS_OF_REVENUE
-        if counts.get(name, Decimal(0))
-    ]
-    steps.append((closing, "Closing", counts[closing]))
-    currency = answer.currency
-    return Chart(
-        kind="waterfall",
-        key="waterfall",
-        summary=(
-            f"From {as_unit(counts[opening], currency)} at the start "
-            f"to {as_unit(counts[closing], currency)} at the end of {in_words(answer.question.period)}."
-        ),
-        categories=[words for _, words, _ in steps],
-        series=[
-            Series(
-                name="MRR",
-                values=[amount for _, _, amount in steps],
-                links=[_rows_address(request, answer, name) for name, _, _ in steps],
-            )
-        ],
-        unit=currency,
-        totals=("Opening", "Closing"),
-        category_label="Movement",
-    )
 
 
 def _rows_address(request: HttpRequest, answer: Answer, count: str) -> str | None:

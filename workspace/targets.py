@@ -29,7 +29,7 @@ from metrics.models import Target
 from playbooks.answers import changed, is_htmx
 from team.requests import StaffRequest
 from workspace.charts import Chart, Series
-from workspace.numbers import in_words
+from workspace.dashboards.selection import in_words
 from workspace.templatetags.show import as_unit, level
 from workspace.undo import remember
 

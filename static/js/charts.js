@@ -325,10 +325,11 @@ const KINDS = {
 
 const isNarrow = (element) => element.clientWidth < 480;
 
-function paint(element, spec, echarts) {
+function paint(element, spec, echarts, isStill = false) {
   drawn.get(element)?.chart.dispose();
   const chart = echarts.init(element, null, { renderer: "svg" });
-  chart.setOption(KINDS[spec.kind](spec, palette(), isNarrow(element)));
+  const option = KINDS[spec.kind](spec, palette(), isNarrow(element));
+  chart.setOption(isStill ? { ...option, animation: false } : option);
   chart.on("click", (point) => {
     const series = spec.series.find((each) => each.name === point.seriesName);
     const href = series?.links[point.dataIndex];
@@ -397,11 +398,11 @@ document.addEventListener("htmx:afterSettle", (event) => {
   find(event.detail.elt.isConnected ? event.detail.elt : document);
 });
 
-function repaint() {
+function repaint(isStill) {
   if (!window.echarts) return;
-  for (const [element, { spec }] of drawn) paint(element, spec, window.echarts);
+  for (const [element, { spec }] of drawn) paint(element, spec, window.echarts, isStill);
 }
-document.addEventListener("themechange", repaint);
+document.addEventListener("themechange", () => repaint(false));
 
 // --- On paper and as a picture ----------------------------------------------------------
 
@@ -411,7 +412,7 @@ addEventListener("beforeprint", () => {
   // Paper is white, and of another width: a drawing with a view box can be scaled to it.
   screenTheme = document.documentElement.dataset.bsTheme;
   document.documentElement.dataset.bsTheme = "light";
-  repaint();
+  repaint(true);
   for (const [element, { chart }] of drawn) {
     chart.getZr().flush();
     element.querySelector("svg")?.setAttribute("viewBox", `0 0 ${chart.getWidth()} ${chart.getHeight()}`);
@@ -419,7 +420,7 @@ addEventListener("beforeprint", () => {
 });
 addEventListener("afterprint", () => {
   document.documentElement.dataset.bsTheme = screenTheme;
-  repaint();
+  repaint(true);
 });
 
 const PICTURE = { width: 1200, height: 600 };

@@ -11,8 +11,10 @@ from django.utils import timezone
 
 from csplatform.periods import Period
 from metrics.kpis import Answer, Filters, ask_many
+from metrics.models import Annotation
+from workspace.annotations import happened_within
 from workspace.dashboards.catalogue import DASHBOARDS
-from workspace.dashboards.definition import Card, Dashboard, Section, ShownTile
+from workspace.dashboards.definition import Card, Dashboard, Known, Section, ShownTile
 from workspace.dashboards.selection import Compare, Selection
 
 
@@ -21,6 +23,8 @@ class ShownSection:
     section: Section
     tiles: Sequence[ShownTile]
     cards: Sequence[Card]
+    # What happened in the time that its courses show.
+    happened: Sequence[Annotation] = ()
 
     @property
     def answers(self) -> list[tuple[str, Answer]]:
@@ -68,7 +72,9 @@ def answered(dashboard: Dashboard, selection: Selection, sections: Sequence[Sect
     questions = list(
         dict.fromkeys(question for section in sections for question in section.questions(selection))
     )
-    known = dict(zip(questions, ask_many(questions), strict=True)) if questions else {}
+    answers = dict(zip(questions, ask_many(questions), strict=True)) if questions else {}
+    has_course = any(section.is_over_time for section in sections)
+    known = Known(answers, happened_within(selection.course()) if has_course else ())
     return ShownDashboard(
         dashboard=dashboard,
         selection=selection,
@@ -77,6 +83,7 @@ def answered(dashboard: Dashboard, selection: Selection, sections: Sequence[Sect
                 section=section,
                 tiles=[tile.shown(selection, known) for tile in section.tiles],
                 cards=[block.shown(selection, known) for block in section.blocks],
+                happened=known.happened if section.is_over_time else (),
             )
             for section in sections
         ],

@@ -2,34 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
+from django.db.models import Case, DecimalField, F, QuerySet, Value, When
+from django.db.models.functions import Abs
+from django.urls import reverse
 from django.utils.text import slugify
 
+from accounts.models import ExchangeRate, Movement
 from csplatform.periods import Period
-from metrics.kpis import Answer, Group, Question
-from workspace.charts import Chart, Series, Tone
-from workspace.dashboards.definition import Card, Known, Pick
+from metrics.kpis import Answer, Group, Question, Rows
+from workspace.annotations import marks_over
+from workspace.charts import Chart, Mark, Series, Tone
+from workspace.dashboards.definition import Block, Card, Known, Pick
 from workspace.dashboards.selection import Selection, in_words, step_labels
 from workspace.dashboards.waterfalls import waterfall
-from workspace.templatetags.show import as_unit, reason_words
+from workspace.templatetags.show import as_unit, level, reason_words
 
 MOST_BARS = 12
 FEW_BARS = 5
+MOST_MOVES = 10
 
 
-def _key(title: str) -> str:
-    return Card(title=title, kind="chart", content=None, answers=()).key
+# --- Over time ------------------------------------------------------------------------
 
 
-def _first_and_last(labels: Sequence[str], answers: Sequence[Answer]) -> str:
+@dataclass(frozen=True, kw_only=True)
+class OverTime(Block):
+    """Months up to the end of the period, or with `is_fine` the days within it."""
+
+    is_over_time: ClassVar[bool] = True
+    is_fine: bool = False
+
+    def periods(self, selection: Selection) -> list[Period]:
+        return selection.fine_course() if self.is_fine else selection.course()
+
+    def chart(
+        self, kind: Literal["line", "stacked"], periods: list[Period], known: Known, **given: Any
+    ) -> Chart:
+        labels = step_labels(periods)
+        # What happened stands in full above the charts, once for all of them.
+        marks = [Mark(each.category, each.label) for each in marks_over(periods, labels, known.happened)]
+        return Chart(
+            kind=kind,
+            key=self.key,
+            categories=labels,
+            category_label="Days" if self.is_fine else "Month",
+            marks=marks,
+            **given,
+        )
+
+
+def first_and_last(labels: Sequence[str], answers: Sequence[Answer]) -> str:
     """Say in words where a course begins and ends, or why there is nothing to draw."""
-    known = [
-        (label, answer) for label, answer in zip(labels, answers, strict=True) if answer.value is not None
-    ]
+    known = [each for each in zip(labels, answers, strict=True) if each[1].value is not None]
     if not known:
         return f"no data, because {reason_words(answers[-1].figure.reason)}"
     (first, start), (last, end) = known[0], known[-1]
@@ -38,35 +68,27 @@ def _first_and_last(labels: Sequence[str], answers: Sequence[Answer]) -> str:
     return f"{as_unit(start.value, start.unit)} in {first}, {as_unit(end.value, end.unit)} in {last}"
 
 
-# --- Over time ------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, kw_only=True)
-class Course:
-    """One or more KPIs over the months up to the end of the period, or over the days within it."""
+class Course(OverTime):
+    """One or more KPIs over time, with the target and the benchmark of the first."""
 
-    title: str
     picks: tuple[Pick, ...]
     kind: Literal["line", "stacked"] = "line"
     tones: tuple[Tone, ...] = ()
-    is_fine: bool = False
-    is_wide: bool = False
-
-    def _periods(self, selection: Selection) -> list[Period]:
-        return selection.fine_course() if self.is_fine else selection.course()
 
     def questions(self, selection: Selection) -> list[Question]:
-        periods = self._periods(selection)
+        periods = self.periods(selection)
         return [pick.question(selection, period) for pick in self.picks for period in periods]
 
     def shown(self, selection: Selection, known: Known) -> Card:
-        periods = self._periods(selection)
+        periods = self.periods(selection)
         labels = step_labels(periods)
-        of_pick = [[known[pick.question(selection, period)] for period in periods] for pick in self.picks]
-        has_interval = len(self.picks) == 1 and any(answer.figure.interval for answer in of_pick[0])
-        series = []
-        for place, (pick, answers) in enumerate(zip(self.picks, of_pick, strict=True)):
+        courses = [[known[pick.question(selection, period)] for period in periods] for pick in self.picks]
+        has_interval = len(courses) == 1 and any(answer.figure.interval for answer in courses[0])
+        series, said = [], []
+        for place, (pick, answers) in enumerate(zip(self.picks, courses, strict=True)):
             intervals = [answer.figure.interval for answer in answers] if has_interval else []
+            said.append(f"{pick.name}: {first_and_last(labels, answers)}.")
             series.append(
                 Series(
                     name=pick.name,
@@ -77,32 +99,26 @@ class Course:
                     high=[each.high if each else None for each in intervals],
                 )
             )
-        first, newest = self.picks[0], of_pick[0][-1]
-        said = [
-            f"{pick.name}: {_first_and_last(labels, answers)}."
-            for pick, answers in zip(self.picks, of_pick, strict=True)
-        ]
-        chart = Chart(
-            kind=self.kind,
-            key=_key(self.title),
+        newest, months = courses[0][-1], self.picks[0].months
+        has_target = newest.target is not None
+        chart = self.chart(
+            self.kind,
+            periods,
+            known,
             summary=" ".join(said),
-            categories=labels,
             series=series,
             unit=newest.unit,
             target=newest.target,
-            target_label=f"target {as_unit(newest.target, newest.unit)}" if newest.target is not None else "",
+            target_label=f"target {level(newest.target, newest.unit)}" if has_target else "",
             benchmark=newest.benchmark,
             benchmark_label="benchmark",
-            category_label="Days" if self.is_fine else "Month",
         )
-        note = f"each over {first.months} months" if first.months else ""
         return Card(
-            title=self.title,
+            block=self,
             kind="chart",
             content=chart,
-            answers=[answer for answers in of_pick for answer in answers],
-            note=note,
-            is_wide=self.is_wide,
+            answers=[answer for answers in courses for answer in answers],
+            note=f"each over {months} months" if months else "",
         )
 
 
@@ -117,61 +133,49 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counts:
-    """What a KPI is made of, stacked month by month."""
+class Counts(OverTime):
+    """What a KPI is made of, stacked step by step."""
 
-    title: str
     pick: Pick
     parts: tuple[Part, ...]
     is_money: bool = False
-    is_fine: bool = False
-    is_wide: bool = False
-
-    def _periods(self, selection: Selection) -> list[Period]:
-        return selection.fine_course() if self.is_fine else selection.course()
 
     def questions(self, selection: Selection) -> list[Question]:
-        return [self.pick.question(selection, period) for period in self._periods(selection)]
+        return [self.pick.question(selection, period) for period in self.periods(selection)]
 
     def shown(self, selection: Selection, known: Known) -> Card:
+        periods = self.periods(selection)
         answers = [known[question] for question in self.questions(selection)]
-        labels = step_labels(self._periods(selection))
-        unit = answers[-1].unit if self.is_money else "count"
+        unit = answers[-1].currency if self.is_money else "count"
         series = [
             Series(
                 name=part.label,
-                values=[_count(answer, part.count, part.sign) for answer in answers],
+                values=[_count(answer, part) for answer in answers],
                 tone=part.tone,
                 links=[selection.address(answer.question, part=part.count) for answer in answers],
             )
             for part in self.parts
         ]
         last = ", ".join(f"{each.name.lower()} {as_unit(each.values[-1], unit)}" for each in series)
-        chart = Chart(
-            kind="stacked",
-            key=_key(self.title),
-            summary=f"{labels[-1]}: {last}.",
-            categories=labels,
-            series=series,
-            unit=unit,
-            category_label="Days" if self.is_fine else "Month",
-        )
-        return Card(title=self.title, kind="chart", content=chart, answers=answers, is_wide=self.is_wide)
+        summary = f"{step_labels(periods)[-1]}: {last}."
+        if not any(value for each in series for value in each.values):
+            series, summary = [], "Nothing in any of them."
+        chart = self.chart("stacked", periods, known, summary=summary, series=series, unit=unit)
+        return Card(block=self, kind="chart", content=chart, answers=answers)
 
 
-def _count(answer: Answer, name: str, sign: int = 1) -> Decimal | None:
-    found = answer.figure.counts.get(name)
-    return None if found is None else sign * found
+def _count(answer: Answer, part: Part) -> Decimal | None:
+    found = answer.figure.counts.get(part.count)
+    return None if found is None else part.sign * found
 
 
 # --- In groups ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
-class Breakdown:
+class Breakdown(Block):
     """One KPI by segment, plan, CSM …, the largest group first."""
 
-    title: str
     pick: Pick
     group_by: str
     tone: Tone = "accent"
@@ -182,16 +186,13 @@ class Breakdown:
     def shown(self, selection: Selection, known: Known) -> Card:
         (question,) = self.questions(selection)
         answer = known[question]
-        groups = sorted(
-            _with_something(answer),
-            key=lambda group: (group.figure.value is None, -(group.figure.value or 0)),
-        )
+        groups = sorted(_with_something(answer), key=_by_size)
         shown = groups[:MOST_BARS]
         said = [f"{group.label} {as_unit(group.figure.value, answer.unit)}" for group in shown[:3]]
         rest = f" {len(groups) - len(shown)} smaller ones are not drawn." if len(groups) > len(shown) else ""
         chart = Chart(
             kind="bars",
-            key=_key(self.title),
+            key=self.key,
             summary=f"{', '.join(said)}.{rest}" if said else "There is nothing to group.",
             categories=[_unique(group, groups) for group in shown],
             series=[
@@ -207,7 +208,7 @@ class Breakdown:
             category_label=self.group_by.replace("_", " ").capitalize(),
         )
         return Card(
-            title=self.title,
+            block=self,
             kind="chart",
             content=chart,
             answers=[answer],
@@ -220,6 +221,11 @@ class Breakdown:
 def _with_something(answer: Answer) -> list[Group]:
     """Leave out the groups of a sum that come to nothing: former customers without a plan."""
     return [group for group in answer.groups if group.figure.value or answer.variant.reason]
+
+
+def _by_size(group: Group) -> tuple[bool, Decimal]:
+    value = group.figure.value
+    return value is None, -(value or Decimal(0))
 
 
 def _unique(group: Group, groups: Sequence[Group]) -> str:
@@ -240,34 +246,28 @@ def group_address(selection: Selection, answer: Answer, group: Group) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Waterfall:
-    """Opening to closing MRR of the period; each bar opens the movements it consists of."""
+class Waterfall(Block):
+    """From opening to closing revenue; each bar opens the movements it consists of."""
 
-    title: str
-    is_wide: bool = False
+    pick: Pick
 
     def questions(self, selection: Selection) -> list[Question]:
-        return [selection.question("mrr")]
+        return [self.pick.question(selection)]
 
     def shown(self, selection: Selection, known: Known) -> Card:
         (question,) = self.questions(selection)
         answer = known[question]
 
         def link(count: str) -> str:
-            return selection.address(question, **({"part": count} if count else {}))
+            # What is worked out from the other steps has no rows of its own.
+            part = {"part": count} if count in answer.variant.count_names else {}
+            return selection.address(question, **part)
 
-        chart = waterfall(answer, link, key=_key(self.title))
+        chart = waterfall(answer, link, key=self.key)
         if chart is None:
             why = f"No data: {reason_words(answer.figure.reason)}."
-            chart = Chart(kind="waterfall", key=_key(self.title), summary=why, categories=(), series=())
-        return Card(
-            title=self.title,
-            kind="chart",
-            content=chart,
-            answers=[answer],
-            note=in_words(selection.period),
-            is_wide=self.is_wide,
-        )
+            chart = Chart(kind="waterfall", key=self.key, summary=why, categories=(), series=())
+        return Card(block=self, kind="chart", content=chart, answers=[answer], note=in_words(question.period))
 
 
 # --- Tables ---------------------------------------------------------------------------
@@ -316,10 +316,9 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PerGroup:
-    """Many KPIs side by side for each CSM, segment or plan."""
+class PerGroup(Block):
+    """Many KPIs side by side for each CSM, segment or agent."""
 
-    title: str
     group_by: str
     corner: str
     picks: tuple[Pick, ...]
@@ -331,43 +330,25 @@ class PerGroup:
     def shown(self, selection: Selection, known: Known) -> Card:
         answers = [known[question] for question in self.questions(selection)]
         by_key = [{group.key: group for group in answer.groups} for answer in answers]
-        labels: dict[str, str] = {}
-        for groups in by_key:
-            labels |= {key: group.label for key, group in groups.items()}
+        labels = {key: group.label for groups in by_key for key, group in groups.items()}
+        columns = list(zip(self.picks, answers, by_key, strict=True))
         lines = [
             Line(
                 label=labels[key],
                 href=self._board_of(selection, key),
-                cells=[
-                    self._cell(selection, pick, answer, groups.get(key))
-                    for pick, answer, groups in zip(self.picks, answers, by_key, strict=True)
-                ],
+                cells=[_cell(selection, pick, answer, groups.get(key)) for pick, answer, groups in columns],
             )
             for key in sorted(labels, key=lambda key: (not key, labels[key].casefold(), key))
         ]
-        total = Line(
-            label="Together",
-            cells=[
-                Cell(
-                    label=pick.name,
-                    value=answer.value,
-                    unit=answer.unit,
-                    href=selection.address(answer.question, group_by=self.group_by),
-                    reason=answer.figure.reason,
-                    is_small_sample=answer.figure.is_small_sample,
-                )
-                for pick, answer in zip(self.picks, answers, strict=True)
-            ],
+        table = Table(
+            corner=self.corner,
+            columns=[(slugify(pick.name), pick.name) for pick in self.picks],
+            lines=lines,
+            total=Line(
+                label="Together", cells=[_total_cell(selection, pick, answer) for pick, answer, _ in columns]
+            ),
         )
-        columns = [(slugify(pick.name), pick.name) for pick in self.picks]
-        return Card(
-            title=self.title,
-            kind="table",
-            content=Table(corner=self.corner, columns=columns, lines=lines, total=total),
-            answers=answers,
-            note=in_words(selection.period),
-            is_wide=self.is_wide,
-        )
+        return Card(block=self, kind="table", content=table, answers=answers, note=in_words(selection.period))
 
     def _board_of(self, selection: Selection, key: str) -> str:
         """Return the board of the CSM a line is about."""
@@ -375,22 +356,100 @@ class PerGroup:
             return ""
         return selection.dashboard_address("csm", csm=key)
 
-    def _cell(self, selection: Selection, pick: Pick, answer: Answer, group: Group | None) -> Cell:
-        if group is None:
-            # Nothing of this group was counted: a sum of nothing is 0, a rate of nothing is none.
-            variant = answer.variant
-            return Cell(
-                label=pick.name,
-                value=None if variant.reason else Decimal(0),
-                unit=answer.unit,
-                href="",
-                reason=variant.reason,
-            )
-        return Cell(
-            label=pick.name,
-            value=group.figure.value,
-            unit=answer.unit,
-            href=group_address(selection, answer, group),
-            reason=group.figure.reason,
-            is_small_sample=group.figure.is_small_sample,
+
+def _cell(selection: Selection, pick: Pick, answer: Answer, group: Group | None) -> Cell:
+    if group is None:
+        # Nothing of this group was counted: a sum of nothing is 0, a rate of nothing is none.
+        reason = answer.variant.reason
+        value = None if reason else Decimal(0)
+        return Cell(label=pick.name, value=value, unit=answer.unit, href="", reason=reason)
+    return Cell(
+        label=pick.name,
+        value=group.figure.value,
+        unit=answer.unit,
+        href=group_address(selection, answer, group),
+        reason=group.figure.reason,
+        is_small_sample=group.figure.is_small_sample,
+    )
+
+
+def _total_cell(selection: Selection, pick: Pick, answer: Answer) -> Cell:
+    return Cell(
+        label=pick.name,
+        value=answer.value,
+        unit=answer.unit,
+        href=selection.address(answer.question, group_by=answer.question.group_by),
+        reason=answer.figure.reason,
+        is_small_sample=answer.figure.is_small_sample,
+    )
+
+
+class LargestRows(Rows):
+    """The rows behind a sum of money, those that moved it most first."""
+
+    @property
+    def queryset(self) -> QuerySet[Any, Any]:
+        rates: dict[str, Decimal] = dict(
+            ExchangeRate.objects.filter(starts_on__lte=self.question.period.last_day)
+            .order_by("currency", "starts_on")
+            .values_list("currency", "rate")
         )
+        # Only for the order: the amounts themselves are exchanged as their total is.
+        weights = [When(kpi_currency=currency, then=Value(rate)) for currency, rate in rates.items()]
+        weight = Case(*weights, default=Value(Decimal(1)), output_field=DecimalField())
+        rows: QuerySet[Any, Any] = super().queryset
+        return rows.annotate(kpi_size=Abs(F("kpi_amount") * weight)).order_by(
+            "-kpi_size", "kpi_account_name", "kpi_account"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """One movement, in words."""
+
+    account: str
+    href: str
+    kind: str
+    detail: str
+    plan: str
+    contract: str
+    day: date
+    amount: Decimal
+    unit: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LargestMovements(Block):
+    """The single movements of the period that weigh most; the only card that reads rows itself."""
+
+    def questions(self, selection: Selection) -> list[Question]:
+        return [selection.question("net_new_mrr")]
+
+    def shown(self, selection: Selection, known: Known) -> Card:
+        (question,) = self.questions(selection)
+        answer = known[question]
+        rows = LargestRows(question, "numerator")[:MOST_MOVES]
+        return Card(
+            block=self,
+            kind="movements",
+            content=[_move(row, answer.currency) for row in rows],
+            note=in_words(question.period),
+            href=selection.address(question, part=answer.variant.numerator),
+            link="All movements",
+        )
+
+
+def _move(row: Mapping[str, Any], currency: str) -> Move:
+    is_exchanged = row["amount"] is not None
+    account = row["account"]
+    return Move(
+        account=account["name"],
+        href=f"{reverse('workspace:account', args=[account['id']])}#money",
+        kind=str(Movement.Kind(row["kind"]).label),
+        detail=str(Movement.SubKind(row["detail"]).label) if row["detail"] else "",
+        plan=row["plan"] or "",
+        contract=row["contract"] or "",
+        day=row["day"],
+        amount=row["amount"] if is_exchanged else row["amount_in_currency"],
+        unit=currency if is_exchanged else row["currency"],
+    )

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from workspace.dashboards.blocks import Breakdown, Counts, Course, Part, PerGroup, Waterfall
+from workspace.dashboards.blocks import (
+    Breakdown,
+    Counts,
+    Course,
+    LargestMovements,
+    Part,
+    PerGroup,
+    Waterfall,
+)
 from workspace.dashboards.definition import Dashboard, Pick, Section, Tile
 
 _YEAR = 12
@@ -26,6 +34,8 @@ _MOVEMENTS = Counts(
         Part("churned", "Churned", "red", -1),
     ),
 )
+
+_WATERFALL = Waterfall(title="From opening to closing", pick=Pick(kpi="mrr"), is_wide=True)
 
 EXECUTIVE = Dashboard(
     slug="executive",
@@ -58,7 +68,7 @@ EXECUTIVE = Dashboard(
         Section(
             key="moved",
             title="What moved the money",
-            blocks=(Waterfall(title="From opening to closing", is_wide=True),),
+            blocks=(_WATERFALL, LargestMovements(title="Largest movements", is_wide=True)),
         ),
     ),
 )
@@ -84,7 +94,12 @@ REVENUE = Dashboard(
         Section(
             key="movements",
             title="What moved",
-            blocks=(Waterfall(title="From opening to closing", is_wide=True), _MOVEMENTS),
+            blocks=(
+                _WATERFALL,
+                _MOVEMENTS,
+                Waterfall(title="From last year’s customers to net retention", pick=_NRR, is_wide=True),
+                LargestMovements(title="Largest movements", is_wide=True),
+            ),
         ),
         Section(
             key="groups",
@@ -110,6 +125,8 @@ VOICE = Dashboard(
             key="figures",
             tiles=(
                 _NPS,
+                Tile(kpi="nps_account", label="NPS, one vote an account", tone="teal"),
+                Tile(kpi="response_rate"),
                 Tile(kpi="csat", tone="green"),
                 Tile(kpi="ces", tone="violet"),
                 Tile(kpi="ces", variant="share", label="Found it easy", tone="violet"),
@@ -131,6 +148,15 @@ VOICE = Dashboard(
                 ),
                 Course(title="Satisfaction", picks=(Pick(kpi="csat"),), tones=("green",)),
                 Course(title="Effort", picks=(Pick(kpi="ces"),), tones=("violet",)),
+                Course(title="Response rate", picks=(Pick(kpi="response_rate"),)),
+                Counts(
+                    title="Who was asked and who answered",
+                    pick=Pick(kpi="response_rate"),
+                    parts=(
+                        Part("answered", "Answered", "accent"),
+                        Part("bounced", "Bounced", "red"),
+                    ),
+                ),
             ),
         ),
         Section(
@@ -139,9 +165,18 @@ VOICE = Dashboard(
             blocks=(
                 Breakdown(title="NPS by segment", pick=_NPS, group_by="segment", tone="teal"),
                 Breakdown(title="NPS by plan", pick=_NPS, group_by="plan", tone="teal"),
+                Breakdown(title="NPS by survey", pick=_NPS, group_by="survey", tone="teal"),
+                Breakdown(
+                    title="Satisfaction by survey", pick=Pick(kpi="csat"), group_by="survey", tone="green"
+                ),
             ),
         ),
     ),
+)
+
+_FCR = Tile(kpi="first_contact_resolution_rate", label="First-contact resolution", tone="green")
+_FCR_NOW = Tile(
+    kpi="first_contact_resolution_rate", variant="immediate", label="Closed after one reply", tone="green"
 )
 
 SUPPORT = Dashboard(
@@ -153,22 +188,88 @@ SUPPORT = Dashboard(
             key="figures",
             tiles=(
                 Tile(kpi="tickets_received"),
+                Tile(kpi="tickets_closed"),
                 Tile(kpi="ticket_backlog", tone="red"),
-                Tile(kpi="first_contact_resolution_rate", tone="green"),
+                Tile(kpi="reopen_rate", tone="red"),
+                _FCR,
+                _FCR_NOW,
+                Tile(kpi="first_response_time", label="First response, median", tone="violet"),
+                Tile(kpi="resolution_time", label="Resolution, median", tone="violet"),
                 Tile(
-                    kpi="first_contact_resolution_rate",
-                    variant="immediate",
-                    label="Closed after one interaction",
-                    tone="green",
+                    kpi="first_response_time", variant="p90", label="First response, 90 %", has_course=False
+                ),
+                Tile(kpi="resolution_time", variant="p90", label="Resolution, 90 %", has_course=False),
+                Tile(kpi="in_time_rate", variant="response", label="Answered in time", has_course=False),
+                Tile(kpi="in_time_rate", variant="resolution", label="Resolved in time", has_course=False),
+            ),
+        ),
+        Section(
+            key="days",
+            title="Day by day",
+            blocks=(
+                Course(
+                    title="Received and closed",
+                    picks=(
+                        Pick(kpi="tickets_received", label="Received"),
+                        Pick(kpi="tickets_closed", label="Closed"),
+                    ),
+                    tones=("accent", "green"),
+                    is_fine=True,
+                    is_wide=True,
                 ),
             ),
         ),
         Section(
             key="courses",
-            title="Day by day",
+            title="The last twelve months",
             blocks=(
-                Course(title="Received", picks=(Pick(kpi="tickets_received"),), kind="stacked", is_fine=True),
-                Course(title="Waiting", picks=(Pick(kpi="ticket_backlog"),), tones=("red",), is_fine=True),
+                Course(
+                    title="Resolved on first contact",
+                    picks=(_FCR, _FCR_NOW),
+                    tones=("green", "accent"),
+                ),
+                Course(
+                    title="Time to the first response",
+                    picks=(
+                        Pick(kpi="first_response_time", label="Median"),
+                        Pick(kpi="first_response_time", variant="p90", label="90 % within"),
+                    ),
+                ),
+                Course(
+                    title="Time to the resolution",
+                    picks=(
+                        Pick(kpi="resolution_time", label="Median"),
+                        Pick(kpi="resolution_time", variant="p90", label="90 % within"),
+                    ),
+                ),
+                Course(title="Waiting at the end", picks=(Pick(kpi="ticket_backlog"),), tones=("red",)),
+                Course(title="Reopened", picks=(Pick(kpi="reopen_rate"),), tones=("red",)),
+            ),
+        ),
+        Section(
+            key="groups",
+            title="By agent, priority and category",
+            blocks=(
+                PerGroup(
+                    title="By agent",
+                    group_by="agent",
+                    corner="Agent",
+                    picks=(
+                        Pick(kpi="tickets_received", label="Received"),
+                        Pick(kpi="tickets_closed", label="Closed"),
+                        Pick(kpi="ticket_backlog", label="Waiting"),
+                        Pick(kpi="first_response_time", label="First response"),
+                        Pick(kpi="resolution_time", label="Resolution"),
+                        Pick(kpi="first_contact_resolution_rate", label="First contact"),
+                        Pick(kpi="reopen_rate", label="Reopened"),
+                    ),
+                ),
+                Breakdown(
+                    title="Received by priority", pick=Pick(kpi="tickets_received"), group_by="priority"
+                ),
+                Breakdown(
+                    title="Received by category", pick=Pick(kpi="tickets_received"), group_by="category"
+                ),
             ),
         ),
     ),
@@ -274,7 +375,7 @@ CSM = Dashboard(
         Section(
             key="moved",
             title="What moved the money",
-            blocks=(Waterfall(title="From opening to closing", is_wide=True),),
+            blocks=(_WATERFALL, LargestMovements(title="Largest movements", is_wide=True)),
         ),
     ),
 )

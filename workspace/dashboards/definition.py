@@ -9,17 +9,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 from django.utils.text import slugify
 
-from metrics.kpis import KPIS, Answer, Kpi, Question
+from metrics.kpis import KPIS, Answer, Comparison, Kpi, Question
+from metrics.models import Annotation
 from workspace.charts import Tone
 from workspace.dashboards.selection import Selection, in_words, months_up_to
 from workspace.templatetags.show import day, day_short, is_money
 
-Known = Mapping[Question, Answer]
 DIRECTIONS = {"up": "up", "down": "down", "neutral": "neither"}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a dashboard was told: the answers to its questions, and what happened meanwhile."""
+
+    answers: Mapping[Question, Answer]
+    happened: Sequence[Annotation] = ()
+
+    def __getitem__(self, question: Question) -> Answer:
+        return self.answers[question]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +63,6 @@ class Pick:
         if self.definition.kind == "level":
             return f"at {day_short(question.period.last_day)}"
         return in_words(question.period)
-
-
-def difference(now: Answer, before: Answer | None) -> Decimal | None:
-    """Return how far a value moved; None where either is missing or they are in different units."""
-    if before is None or now.value is None or before.value is None or now.unit != before.unit:
-        return None
-    return now.value - before.value
 
 
 # --- Tiles ----------------------------------------------------------------------------
@@ -113,8 +117,22 @@ class ShownTile:
         return self.tile.period_words(self.answer.question)
 
     @property
+    def comparison(self) -> Comparison | None:
+        if self.before is None:
+            return None
+        return Comparison(to="previous", answer=self.answer, earlier=self.before)
+
+    @property
     def change(self) -> Decimal | None:
-        return difference(self.answer, self.before)
+        return self.comparison.change if self.comparison else None
+
+    @property
+    def note(self) -> str:
+        """Whether the change is more than chance would make it; empty where that is not defined."""
+        found = self.comparison.significance if self.comparison else None
+        if found is None or self.change is None:
+            return ""
+        return f"change {'' if found.is_significant else 'not '}significant"
 
     @property
     def than(self) -> str:
@@ -137,8 +155,8 @@ class ShownTile:
 
     @property
     def sample_size(self) -> int | None:
-        """How many stand behind a rate; a sum is no sample."""
-        return self.answer.figure.sample_size if self.answer.variant.denominator else None
+        """How many stand behind what can be missing; a sum is no sample."""
+        return self.answer.figure.sample_size if self.answer.variant.reason else None
 
     @property
     def sample_words(self) -> str:
@@ -158,32 +176,44 @@ class ShownTile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
-    """What a block shows: a chart, a heat map or a table, and every answer it came from."""
+class Block:
+    """A card to be: it names its questions, and makes the card of their answers."""
 
     title: str
-    kind: Literal["chart", "heatmap", "table", "movements"]
-    content: Any
-    answers: Sequence[Answer]
-    note: str = ""
-    href: str = ""
-    link: str = ""
     is_wide: bool = False
+    # True where what happened on a day is drawn.
+    is_over_time: ClassVar[bool] = False
 
     @property
     def key(self) -> str:
         return slugify(self.title)
 
+    def questions(self, selection: Selection) -> list[Question]:
+        raise NotImplementedError
 
-class Block(Protocol):
-    """A card to be: it names its questions, and makes the card of their answers."""
+    def shown(self, selection: Selection, known: Known) -> Card:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a block shows: a chart, a heat map or a table, and every answer it came from."""
+
+    block: Block
+    kind: Literal["chart", "heatmap", "table", "movements"]
+    content: Any
+    answers: Sequence[Answer] = ()
+    note: str = ""
+    href: str = ""
+    link: str = ""
 
     @property
-    def title(self) -> str: ...
+    def title(self) -> str:
+        return self.block.title
 
-    def questions(self, selection: Selection) -> Sequence[Question]: ...
-
-    def shown(self, selection: Selection, known: Known) -> Card: ...
+    @property
+    def key(self) -> str:
+        return self.block.key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +224,10 @@ class Section:
     title: str = ""
     tiles: tuple[Tile, ...] = ()
     blocks: tuple[Block, ...] = ()
+
+    @property
+    def is_over_time(self) -> bool:
+        return any(block.is_over_time for block in self.blocks)
 
     def questions(self, selection: Selection) -> list[Question]:
         found = [question for tile in self.tiles for question in tile.questions(selection)]
