@@ -519,6 +519,8 @@ def test_a_dashboard_is_worked_out_without_a_request_for_a_mail(world: World):
 
 
 def queries_for(client: Client, address: str) -> int:
+    # The choices of the filters are kept for a minute, and read anew on a slow day.
+    client.get(reverse("workspace:dashboard", args=["executive"]))
     with CaptureQueriesContext(connection) as queries:
         assert client.get(address).status_code == 200
     return len(queries)
@@ -532,8 +534,6 @@ def test_a_whole_dashboard_takes_at_most_twenty_queries_however_many_accounts(
     addresses = [
         reverse("workspace:dashboard-print", args=[slug]) + f"?csm={world.ada.pk}" for slug in BOARDS
     ]
-    frame = reverse("workspace:dashboard", args=["executive"])
-    client.get(frame)
     before = [queries_for(client, address) for address in addresses]
     for number in range(30):
         account = make_account(f"Number {number}", segment=f"Segment {number % 5}")
@@ -541,8 +541,6 @@ def test_a_whole_dashboard_takes_at_most_twenty_queries_however_many_accounts(
         hold(account, world.ada)
         answer(account, "nps", number % 11, back=number)
         open_ticket(account, back=number)
-    cache.clear()
-    client.get(frame)
     for address, queries in zip(addresses, before, strict=True):
         assert queries_for(client, address) <= queries <= 20, address
 
