@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
-from django.db import models
+from django.db import models, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts import rates
 from accounts.models import (
     Account,
     AccountExternalId,
@@ -205,11 +207,37 @@ class ChargeAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     show_full_result_count = False
 
 
+class ExchangeRateForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = ExchangeRate
+        fields = ["currency", "starts_on", "rate"]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if "currency" in cleaned and "rate" in cleaned:
+            rates.check(cleaned["currency"], cleaned["rate"])
+        return cleaned
+
+
 @admin.register(ExchangeRate)
 class ExchangeRateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rates are added, never changed: a correction is a further row for the same day."""
+
+    form = ExchangeRateForm
     list_display = ["currency", "starts_on", "rate", "recorded_at"]
     list_filter = ["currency"]
     search_fields = ["currency"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: ExchangeRate, form: Any, change: bool) -> None:
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            rates.refresh_soon([obj.currency])
 
 
 @admin.register(Touch)

@@ -32,6 +32,7 @@ from django.utils import timezone
 
 from accounts.bulk import insert_rows, update_rows
 from accounts.calculations import ZERO, History, Line, Move, Terms, account_history, state_of
+from accounts.due import mark_due
 from accounts.fields import EARLIEST
 from accounts.models import (
     Account,
@@ -298,7 +299,7 @@ def _keep_renewals(
 def _rates_on(day: date) -> dict[str, Decimal]:
     """Return what one unit of each currency is worth on `day`; currencies without a rate are left out."""
     rates = {settings.REPORTING_CURRENCY: Decimal(1)}
-    for row in ExchangeRate.objects.filter(starts_on__lte=day).order_by("currency", "starts_on"):
+    for row in ExchangeRate.objects.filter(starts_on__lte=day).in_order():
         rates[row.currency] = row.rate
     return rates
 
@@ -345,6 +346,19 @@ def refresh_copies(
             left_on=Case(When(heads_now__gt=0, then=None), default=Subquery(left_on)),
         )
     )
+
+
+def refresh_mrr(currency: str, *, day: date) -> int:
+    """Copy the MRR of `day` anew onto the accounts with revenue in a currency whose rate changed."""
+    movements = Movement.objects.filter(account=OuterRef("pk"), effective_on__lte=day).order_by()
+    concerned = Account.objects.filter(movements__currency=currency).order_by("pk").distinct()
+    done = 0
+    for batch in in_batches(concerned.values_list("pk", flat=True).iterator(chunk_size=BATCH)):
+        with transaction.atomic():
+            Account.objects.filter(pk__in=batch).update(mrr=_mrr_in_reporting_currency(movements, day))
+            mark_due(batch)
+        done += len(batch)
+    return done
 
 
 def _mrr_in_reporting_currency(movements: MovementQuerySet, day: date) -> Case:

@@ -1,6 +1,6 @@
 from django.urls import URLPattern, path
 
-from workspace import account, annotations, design, home, numbers, portfolio, search, targets, undo
+from workspace import account, annotations, design, home, numbers, portfolio, rates, search, targets, undo
 from workspace.dashboards import views as dashboards
 
 app_name = "workspace"
@@ -34,6 +34,7 @@ urlpatterns: list[URLPattern] = [
     path("dashboards/<slug:slug>/print/", dashboards.printout, name="dashboard-print"),
     path("dashboards/<slug:slug>/export/", dashboards.export, name="dashboard-export"),
     path("dashboards/<slug:slug>/sections/<slug:key>/", dashboards.section, name="dashboard-section"),
+    path("settings/rates/", rates.rate_list, name="rates"),
     path("search/", search.search, name="search"),
     path("search/names/", search.account_names, name="account-names"),
     path("undo/<str:key>/", undo.undo, name="undo"),

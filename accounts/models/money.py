@@ -296,21 +296,44 @@ class Movement(models.Model):
         return f"{self.kind} {self.delta} {self.currency} on {self.effective_on}"
 
 
+class ExchangeRateQuerySet(models.QuerySet["ExchangeRate"]):
+    def known_at(self, moment: Any) -> ExchangeRateQuerySet:
+        """Keep what had been recorded by `moment`; None keeps all we know now."""
+        return self if moment is None else self.filter(recorded_at__lte=moment)
+
+    def in_order(self) -> ExchangeRateQuerySet:
+        """Sort so that of the rows up to a day the last one is in force on it."""
+        return self.order_by("currency", "starts_on", "recorded_at", "pk")
+
+    def newest_first(self) -> ExchangeRateQuerySet:
+        """Sort so that of one currency's rows up to a day the first one is in force on it."""
+        return self.order_by("-starts_on", "-recorded_at", "-pk")
+
+
 class ExchangeRate(models.Model):
-    """What one unit of a currency was worth in the reporting currency, from a day on."""
+    """What one unit of a currency was worth in the reporting currency, from a day on.
+
+    Never edited: a later row for the same day replaces it (`accounts.rates` records them).
+    """
 
     currency = CurrencyField()
     starts_on = models.DateField()
     rate = models.DecimalField(max_digits=18, decimal_places=9, help_text="Reporting currency for one unit.")
     recorded_at = models.DateTimeField(default=timezone.now)
 
+    objects = ExchangeRateQuerySet.as_manager()
+
     class Meta:
-        ordering = ["currency", "starts_on"]
+        ordering = ["currency", "-starts_on", "-recorded_at", "-pk"]
         constraints = [
-            models.UniqueConstraint(fields=["currency", "starts_on"], name="accounts_rate_one_a_day"),
             models.CheckConstraint(
                 name="accounts_rate_above_0", condition=Q(rate__gt=0) & not_nan("rate", low="0")
             ),
+            models.CheckConstraint(name="accounts_rate_day_sane", condition=within_centuries("starts_on")),
+        ]
+        indexes = [
+            # The rate of a currency on a day.
+            models.Index(fields=["currency", "starts_on", "recorded_at"], name="accounts_rate_by_day"),
         ]
 
     def __str__(self) -> str:

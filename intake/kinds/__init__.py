@@ -3,7 +3,7 @@
 from intake.kinds.base import Kind
 from intake.kinds.customers import Accounts, Assignments, Contacts
 from intake.kinds.dealings import Costs, Feedback, Milestones, Outcomes, Referrals, Touches
-from intake.kinds.money import Charges, Movements, Products, Subscriptions
+from intake.kinds.money import Charges, Movements, Products, Rates, Subscriptions
 from intake.kinds.surveys import Invitations, Responses
 from intake.kinds.tickets import Messages, TicketEvents, Tickets
 from intake.kinds.usage import UsageDays, UsageEvents
@@ -18,6 +18,7 @@ KINDS: dict[str, Kind] = {
         Subscriptions(),
         Movements(),
         Charges(),
+        Rates(),
         UsageEvents(),
         UsageDays(),
         Tickets(),

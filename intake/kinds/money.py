@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 
+from accounts import rates
 from accounts.bulk import insert_rows
 from accounts.models import Charge, Movement, Plan, Product, Subscription, SubscriptionTerms
 from intake.kinds.base import FactKind, Kind, Run, Stored, alive, natural_id, resolve_accounts, store
 from intake.kinds.customers import ACCOUNT_ID, ACCOUNT_NAME, CURRENCY, EXTERNAL_ID
 from intake.mapping import Parsed
 from intake.values import Field
+
+SMALLEST_RATE, BIGGEST_RATE = Decimal("1E-9"), Decimal("1E9")
 
 
 def resolve_plans(rows: list[Parsed], run: Run) -> list[Parsed]:
@@ -482,3 +487,82 @@ class Charges(FactKind):
         for row in rows:
             row.values["currency"] = row.values.get("currency") or settings.REPORTING_CURRENCY
         return resolve_accounts(rows, run)
+
+
+class Rates(Kind):
+    slug = "rates"
+    label = "Exchange rates"
+    about = "One row for a currency and the day, or the month, from which its rate holds."
+    fields = (
+        Field(
+            name="currency",
+            label="Currency",
+            type="currency",
+            is_required=True,
+            synonyms=("currency code", "ccy", "from"),
+        ),
+        Field(
+            name="starts_on",
+            label="From",
+            type="date",
+            is_required=True,
+            help="The rate holds from this day until the next one of its currency.",
+            synonyms=("month", "day", "date", "valid from", "period", "time_period"),
+        ),
+        Field(
+            name="rate",
+            label="Rate",
+            type="number",
+            help="What one unit is worth in the reporting currency. This or the next one is needed.",
+            synonyms=("exchange rate", "value"),
+        ),
+        Field(
+            name="units",
+            label="Units for one of the reporting currency",
+            type="number",
+            help="The other way round, as central banks quote it.",
+            synonyms=("obs_value", "inverse", "inverse rate", "per unit"),
+        ),
+    )
+
+    def check_mapping(self, document: dict[str, Any]) -> list[tuple[str, str]]:
+        mapped = {"rate", "units"} & set(document.get("fields", {}))
+        if len(mapped) == 1:
+            return []
+        return [("fields.rate", "Map either the rate or the units for one of the reporting currency.")]
+
+    def apply(self, rows: list[Parsed], run: Run) -> None:
+        seen: dict[tuple[str, date], Decimal] = {}
+        for row in alive(rows):
+            rate = self._rate(row)
+            if rate is None:
+                continue
+            try:
+                rates.check(row.values["currency"], rate)
+            except ValidationError as error:
+                for name, messages in error.message_dict.items():
+                    row.reject(name, messages[0])
+                continue
+            key = (row.values["currency"], row.values["starts_on"])
+            if seen.setdefault(key, rate) != rate:
+                row.reject("rate", f"{key[0]} from {key[1]} stands in this file with another rate already.")
+            row.values["rate"] = rate
+        left = alive(rows)
+        given = [(row.values["currency"], row.values["starts_on"], row.values["rate"]) for row in left]
+        for row, outcome in zip(left, rates.record(given, at=run.now), strict=True):
+            row.outcome = outcome
+
+    @staticmethod
+    def _rate(row: Parsed) -> Decimal | None:
+        """Return the rate as it is stored; reject the row where there is none."""
+        rate, units = row.values.get("rate"), row.values.get("units")
+        name = "units" if units is not None else "rate"
+        if rate is None and units is None:
+            row.reject(name, "is empty and must not be.")
+            return None
+        if units is not None and units > 0:
+            rate = 1 / units
+        if rate is None or not SMALLEST_RATE <= rate < BIGGEST_RATE:
+            row.reject(name, "A rate is above zero and below a billion.")
+            return None
+        return Decimal(rate).quantize(SMALLEST_RATE)

@@ -731,6 +731,7 @@ def test_a_reading_that_was_corrected_keeps_the_old_one(tmp_path: Path) -> None:
         ("feedback", "account,quote,given_at\n1,Too slow,2024-01-01\n"),
         ("referrals", "account,referred_name,referred_on\n1,Hooli,2024-01-01\n"),
         ("costs", "category,day,amount\npayroll,2024-01-01,5000\n"),
+        ("rates", "currency,month,rate\nUSD,2024-01-01,0.9\nUSD,2024-02-01,0.91\n"),
         ("invitations", "survey,account,sent_at,state\nPulse,1,2024-01-01T10:00,delivered\n"),
         ("milestones", "account,name,due_on\n1,Live,2024-03-01\n"),
         ("usage-days", "account,feature,day,events\n1,login,2024-01-01,5\n"),

@@ -21,6 +21,7 @@ from metrics.kpis.counting import (
     MICRO,
     Filters,
     MissingRateError,
+    RateChange,
     Rates,
     Tally,
     Term,
@@ -123,6 +124,8 @@ class Answer:
     figure: Figure
     groups: Sequence[Group] = ()
     restated: bool = False
+    # Exchange rates of these days that were corrected once they were over, or since `known_at`.
+    rate_changes: Sequence[RateChange] = ()
     aim: Aim = NO_AIM
     # percent, points, count, ratio, hours, days, months, or the code of the currency that amounts are in.
     unit: str
@@ -206,7 +209,7 @@ def _figure(kpi: Kpi, variant: Variant, tally: Tally, period: Period, rates: Rat
             every |= kpi.derive(
                 every,
                 tally.by_currency(variant.parts),
-                lambda currency: rates.at(currency, period.last_day),
+                lambda currency: rates.at(currency, period.last_day, is_noted=False),
             )
     except MissingRateError:
         return Figure(
@@ -274,14 +277,18 @@ def ask_many(questions: Sequence[Question]) -> list[Answer]:
     tallies = count(terms)
     labels = _labels(questions, tallies)
     aims = Aims()
-    rates = Rates()
+    rates: dict[datetime | None, Rates] = {None: Rates()}
     answers = []
     for at, question in enumerate(questions):
         if question.known_at and not question.kpi.has_known_at:
             answers.append(_from_snapshot(question, aims))
             continue
         counted = {of: tallies.get((at, of), {}) for of in ("total", "groups", "now")}
-        answers.append(_answer(question, counted, labels=labels, rates=rates, aims=aims))
+        known_at = question.known_at
+        then = rates.setdefault(known_at, Rates(known_at=known_at))
+        answers.append(
+            _answer(question, counted, labels=labels, rates=then, now_rates=rates[None], aims=aims)
+        )
     return answers
 
 
@@ -308,15 +315,20 @@ def _answer(
     *,
     labels: Mapping[tuple[str, str], str],
     rates: Rates,
+    now_rates: Rates,
     aims: Aims,
 ) -> Answer:
     kpi, variant, period = question.kpi, question.kpi.variant(question.variant), question.period
     total = _added_up((counted["total"] or counted["groups"]).values())
-    rates = _suited_rates(kpi, variant, total, rates)
+    rates = _suited_rates(kpi, variant, total, rates).noted()
     figure = _figure(kpi, variant, total, period, rates)
-    restated = figure.is_corrected
+    rate_changes = rates.changes(period.ends_at)
+    restated = figure.is_corrected or bool(rate_changes)
     if question.known_at:
-        now = _figure(kpi, variant, _added_up(counted["now"].values()), period, rates)
+        total_now = _added_up(counted["now"].values())
+        now_rates = _suited_rates(kpi, variant, total_now, now_rates).noted()
+        now = _figure(kpi, variant, total_now, period, now_rates)
+        rate_changes = now_rates.changes(question.known_at, with_new=True)
         restated = (figure.value, figure.numerator, figure.denominator) != (
             now.value,
             now.numerator,
@@ -350,6 +362,7 @@ def _answer(
         figure=figure,
         groups=groups,
         restated=restated,
+        rate_changes=rate_changes,
         aim=aims.of(question, variant),
         unit=kpi.unit_of(variant, rates.currency),
         currency=rates.currency,
@@ -509,7 +522,9 @@ class Rows(Sequence[dict[str, Any]]):
         if self._suited is None:
             tallies = count(_terms(self.question, "total"))["total"]
             total = _added_up(tallies.values())
-            self._suited = _suited_rates(self.question.kpi, self.variant, total, Rates())
+            self._suited = _suited_rates(
+                self.question.kpi, self.variant, total, Rates(known_at=self.question.known_at)
+            )
         return self._suited
 
     @property

@@ -10,8 +10,9 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -242,27 +243,71 @@ class Term:
         )
 
 
+@dataclass(frozen=True)
+class RateChange:
+    """An exchange rate that was corrected, or became known late."""
+
+    currency: str
+    starts_on: date
+    before: Decimal | None
+    after: Decimal
+    recorded_at: datetime
+
+
+@dataclass
+class _Recorded:
+    """What rates were recorded by a moment, read when the first is asked for."""
+
+    known_at: datetime | None
+
+    @cached_property
+    def versions(self) -> dict[str, dict[date, list[ExchangeRate]]]:
+        """Return {currency: {first day: its versions, oldest first}}, the days in order."""
+        found: dict[str, dict[date, list[ExchangeRate]]] = defaultdict(dict)
+        for row in ExchangeRate.objects.known_at(self.known_at).in_order():
+            found[row.currency].setdefault(row.starts_on, []).append(row)
+        return found
+
+
 class Rates:
     """Exchange rates to one currency; read once, and only when another currency turns up."""
 
-    def __init__(self, currency: str = "") -> None:
+    def __init__(
+        self, currency: str = "", known_at: datetime | None = None, recorded: _Recorded | None = None
+    ) -> None:
         self.currency = currency or settings.REPORTING_CURRENCY
-        self._rows: dict[str, list[tuple[date, Decimal]]] | None = None
+        self._recorded = recorded or _Recorded(known_at)
+        self._used: set[tuple[str, date]] = set()
 
-    def _known(self, currency: str) -> list[tuple[date, Decimal]]:
-        if self._rows is None:
-            self._rows = defaultdict(list)
-            for row in ExchangeRate.objects.order_by("currency", "starts_on"):
-                self._rows[row.currency].append((row.starts_on, row.rate))
-        return self._rows.get(currency, [])
+    def _known(self, currency: str) -> dict[date, list[ExchangeRate]]:
+        return self._recorded.versions.get(currency, {})
 
-    def at(self, currency: str, day: date) -> Decimal:
+    def at(self, currency: str, day: date, *, is_noted: bool = True) -> Decimal:
+        """Return what one unit was worth; `is_noted` has `changes` tell if this rate was corrected."""
         if currency == self.currency:
             return Decimal(1)
-        found = [rate for starts_on, rate in self._known(currency) if starts_on <= day]
+        known = self._known(currency)
+        found = [starts_on for starts_on in known if starts_on <= day]
         if not found:
             raise MissingRateError(currency)
-        return found[-1]
+        if is_noted:
+            self._used.add((currency, found[-1]))
+        return known[found[-1]][-1].rate
+
+    def noted(self) -> Rates:
+        """Return the same rates with a memory of their own for which of them are used."""
+        return Rates(self.currency, recorded=self._recorded)
+
+    def changes(self, since: datetime, *, with_new: bool = False) -> list[RateChange]:
+        """Return which of the rates used were corrected since, `with_new` also those first known then."""
+        found = []
+        for currency, starts_on in sorted(self._used):
+            versions = self._known(currency)[starts_on]
+            newest, known = versions[-1], [row.rate for row in versions if row.recorded_at <= since]
+            before = known[-1] if known else None
+            if newest.recorded_at > since and before != newest.rate and (known or with_new):
+                found.append(RateChange(currency, starts_on, before, newest.rate, newest.recorded_at))
+        return found
 
     def suited_to(self, currencies: set[str]) -> Rates:
         """Return rates to the reporting currency, or to the only currency there is if that has no rate.
@@ -272,7 +317,7 @@ class Rates:
         if len(currencies) == 1:
             (only,) = currencies
             if only != self.currency and not self._known(only):
-                return Rates(only)
+                return Rates(only, recorded=self._recorded)
         return self
 
 

@@ -229,9 +229,10 @@ def _revenue_of_account(scope: Scope, at: Boundary) -> Coalesce:
     refuse it.
     """
     field = DecimalField(max_digits=38, decimal_places=15)
-    rates = ExchangeRate.objects.filter(
+    rates = ExchangeRate.objects.known_at(scope.known_at).filter(
         currency=OuterRef("currency"), starts_on__lt=scope.period.start
-    ).order_by("-starts_on")
+    )
+    rates = rates.newest_first()
     amount = Case(
         When(currency=settings.REPORTING_CURRENCY, then=F("delta")),
         default=F("delta") * Subquery(rates.values("rate")[:1]),

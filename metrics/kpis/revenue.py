@@ -59,6 +59,14 @@ def _exchange_and_transfers(
     return {"transferred": transferred, "fx": fx}
 
 
+def _exchange_left_out(
+    counts: Counts, native: Mapping[str, Mapping[str, Decimal]], rate: Callable[[str], Decimal]
+) -> Counts:
+    """Return what exchange rates did to the customers at the start: retention leaves it out."""
+    at_end = sum((amount * rate(currency) for currency, amount in native["mrr_at_end"].items()), Decimal(0))
+    return {"fx": at_end - counts["mrr_at_end"]}
+
+
 MRR = Kpi(
     slug="mrr",
     label="Monthly recurring revenue",
@@ -273,7 +281,8 @@ NRR = Kpi(
     kind="rate",
     definition=(
         "What the customers at the start of the period pay at its end, compared with what they paid then. "
-        "Who joined later is out; exchange rates stand still. MRR at start + new + expansion + "
+        "Who joined later is out; exchange rates stand still, and what they did stands apart as fx. "
+        "MRR at start + new + expansion + "
         "reactivation − contraction − churned gives the MRR at end; new is what customers marked by hand "
         "paid first. Twelve months up to today unless other days are asked."
     ),
@@ -293,6 +302,7 @@ NRR = Kpi(
             reason="no_opening_mrr",
         ),
     ),
+    derive=_exchange_left_out,
 )
 
 GRR = Kpi(
@@ -304,7 +314,8 @@ GRR = Kpi(
     kind="rate",
     definition=(
         "What the customers at the start of the period still pay at its end, growth left out: each account "
-        "counts with the lesser of both. Exchange rates stand still. Never above 100 %. Twelve months up to "
+        "counts with the lesser of both. Exchange rates stand still; what they did stands apart as fx. "
+        "Never above 100 %. Twelve months up to "
         "today unless other days are asked."
     ),
     default_months=12,
@@ -324,6 +335,7 @@ GRR = Kpi(
             reason="no_opening_mrr",
         ),
     ),
+    derive=_exchange_left_out,
 )
 
 REVENUE_CHURN_RATE = Kpi(

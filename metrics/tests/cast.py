@@ -85,8 +85,8 @@ def make_company() -> Cast:
     )
     ledger.record_traits({globex.pk: {"segment": "large"}}, on=february(10))
 
-    ExchangeRate.objects.create(currency="USD", starts_on=date(2025, 1, 1), rate=Decimal("0.9"))
-    ExchangeRate.objects.create(currency="USD", starts_on=february(1), rate=Decimal("0.8"))
+    for day, rate in ((date(2025, 1, 1), "0.9"), (february(1), "0.8")):
+        ExchangeRate.objects.create(currency="USD", starts_on=day, rate=Decimal(rate), recorded_at=at(day))
     line = subscribe(acme, "1000.10", date(2025, 1, 1), plan=basic, quantity=Decimal(1))
     change_terms(line, february(5), unit_price=Decimal("1500.30"), plan=pro)
     line = subscribe(globex, 40, date(2025, 3, 1), plan=basic, quantity=Decimal(10))

@@ -77,6 +77,7 @@ ROUTES = {
     "workspace:dashboard-print": page(slug="dashboard"),
     "workspace:dashboard-export": page(slug="dashboard"),
     "workspace:dashboard-section": page(slug="dashboard", key="figures"),
+    "workspace:rates": page(ADMINS),
     "workspace:search": page(),
     "workspace:account-names": page(),
     "workspace:undo": page(key="word"),

@@ -215,9 +215,10 @@ def by_sum(rows: QuerySet[Any], of: Any, operator: str, value: Any, *, account: 
 
 
 def _mrr(scope: Scope, operator: str, value: Any) -> Q:
-    rates = ExchangeRate.objects.filter(
+    rates = ExchangeRate.objects.known_at(scope.known_at).filter(
         currency=OuterRef("currency"), starts_on__lte=scope.period.last_day
-    ).order_by("-starts_on")
+    )
+    rates = rates.newest_first()
     exchanged = Case(
         When(currency=settings.REPORTING_CURRENCY, then=F("delta")),
         # Books in one other currency alone need no rate: there an amount is taken as it stands.
