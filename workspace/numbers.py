@@ -54,6 +54,7 @@ from workspace.dashboards.selection import in_words
 from workspace.dashboards.waterfalls import waterfall
 from workspace.exports import csv_response
 from workspace.templatetags.show import as_unit, day, day_short, digits, level
+from workspace.waiting import waiting_chart
 
 ROWS_A_PAGE = 25
 LATE_FACTS_SHOWN = 20
@@ -364,6 +365,7 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
         "periods": _shortcuts(request, question.period),
         "chart": _chart(question),
         "waterfall": waterfall(answer, partial(_rows_address, request, answer), key="waterfall"),
+        "waiting": waiting_chart(answer),
         "targets": _targets_in_words(answer),
         "grouped_by": _group_words(kpi, question.group_by) if question.group_by else "",
         "groups": [_group_line(request, answer, group, beside) for group in answer.groups],

@@ -22,6 +22,7 @@ from metrics.kpis.asking import (
     late_facts,
     rows,
     series,
+    spreads,
     step_labels,
 )
 from metrics.kpis.catalogue import KPIS
@@ -58,5 +59,6 @@ __all__ = [
     "rows",
     "series",
     "significance",
+    "spreads",
     "step_labels",
 ]

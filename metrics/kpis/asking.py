@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.models import Account, Plan
 from csplatform.periods import Period, Step
-from metrics.calculations import Estimate, Interval, exact_text
+from metrics.calculations import Estimate, Interval, Spread, exact_text
 from metrics.kpis.aims import NO_AIM, Aim, Aims, Benchmark
 from metrics.kpis.catalogue import KPIS
 from metrics.kpis.counting import (
@@ -477,6 +477,19 @@ def step_labels(answers: Sequence[Answer], step: str) -> list[str]:
             case _:
                 words.append(f"{start:%-d %b %Y}")
     return words
+
+
+def spreads(question: Question) -> dict[str, Spread]:
+    """Return how the values of a KPI are spread, {group: spread}; ungrouped under the empty key.
+
+    Empty for a KPI without values of its rows, and where the facts of that time are not kept.
+    """
+    part = question.kpi.variant(question.variant).spread_part
+    if part is None or (question.known_at and not question.kpi.has_known_at):
+        return {}
+    group_by = "" if question.group_by in STEPS else question.group_by
+    term = Term("spread", part, question.scope, question.filters, question.user, group_by)
+    return {key: tally.spread(part) for key, tally in count([term])["spread"].items()}
 
 
 # --- The rows behind a count ----------------------------------------------------------

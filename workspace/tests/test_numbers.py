@@ -147,6 +147,14 @@ def test_the_change_says_whether_it_is_more_than_chance(admin: Client, company: 
     assert "change not significant (z 0." in page(admin, "nps")
 
 
+def test_who_is_not_there_yet_is_drawn_day_by_day(admin: Client) -> None:
+    text = page(admin, "onboarding_time")
+    assert "Not there yet" in text
+    assert "1 of 2 are there so far. 50.0 % of all were not yet after 16 days." in text
+    assert "First schedule" in page(admin, "time_to_value", group_by="milestone")
+    assert "Not there yet" not in page(admin, "nps")
+
+
 def test_the_page_offers_the_kpis_own_groups_and_filters_by_them(admin: Client) -> None:
     text = page(admin, "nps", group_by="attribute:met a problem")
     assert '<option value="attribute:met a problem" selected>met a problem</option>' in text
