@@ -50,6 +50,9 @@ NEXT_PLAN = {
 }
 PREVIOUS_PLAN = {after: before for before, after in NEXT_PLAN.items()}
 
+# What is to be learned first comes first. No plan sells them.
+TUTORIALS = ("Tutorial: first schedule", "Tutorial: inviting the team", "Tutorial: reports")
+
 # How many of an account's active people use a feature on a day.
 SHARE = {
     BOARD: 1.0,

@@ -16,7 +16,7 @@ from intake.demo.activity import (
     mask_of,
 )
 from intake.demo.calendar import HOUR, stamp
-from intake.demo.catalogue import BOARD, OFFERS, SHARE
+from intake.demo.catalogue import BOARD, OFFERS, SHARE, TUTORIALS
 from intake.demo.contracts import Contract
 from intake.demo.life import Book, Life
 from intake.demo.people import address_of, person_name
@@ -65,7 +65,9 @@ class Usage:
             days &= days_between(start, self.calendar.end if removed is None else removed)
             worked.append(days)
             self._person(days, removed)
-        self._days(count_by_day(worked, rhythm.span))
+        active = count_by_day(worked, rhythm.span)
+        self._days(active)
+        self._tutorials(active)
 
     def _spells(self) -> list[tuple[int, int | None]]:
         """Return for each end user the first day they could sign in, and the day they were removed."""
@@ -130,6 +132,20 @@ class Usage:
                     if users:
                         users = min(users, people)
                         add(pk, feature, text, int(users * (1 + 4 * random())), users)
+
+    def _tutorials(self, active: bytes) -> None:
+        """Whoever is new looks at tutorials, most of all in the first weeks."""
+        story = self.life.story
+        # What they look at must not change what they do.
+        rng = Random(f"tutorials/{self.life.pk}")  # noqa: S311
+        until = min(self.calendar.end, story.joined + 120 if story.onboarded is None else story.onboarded)
+        for day in range(max(story.joined, self.days_from), until):
+            weeks = (day - story.joined) // 7
+            users = sum(rng.random() < 0.22 / (1 + weeks) for _ in range(active[day]))
+            if users:
+                tutorial = TUTORIALS[min(weeks, len(TUTORIALS) - 1)]
+                events = users + rng.randint(0, users)
+                self.book.usage_days.add(self.life.pk, tutorial, self.calendar.iso(day), events, users)
 
     def _features(self, day: int) -> list[tuple[str, float, float]]:
         """Return the features within the account's plans on that day, rarer ones given up earlier."""
