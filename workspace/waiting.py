@@ -36,12 +36,11 @@ def waiting_chart(answer: Answer) -> Chart | None:
         low, high = ([], []) if is_grouped else (_bounds(points, days, "low"), _bounds(points, days, "high"))
         values = [100 * share_waiting_at(points, day) for day in days]
         series.append(Series(name=label, values=values, low=low, high=high))
-    counts = answer.figure
-    summary = (
-        f"{counts.numerator} of {counts.denominator} are there so far. "
-        f"{as_unit(series[0].values[-1], 'percent')} of {series[0].name if is_grouped else 'all'} "
-        f"were not yet after {days[-1]} days."
+    figure = answer.figure
+    half = (
+        "fewer than half" if figure.value is None else f"half of all after {as_unit(figure.value, 'days')}"
     )
+    summary = f"{figure.numerator} of {figure.denominator} are there so far, {half}."
     return Chart(
         kind="line",
         key=f"waiting-{answer.kpi.slug}",

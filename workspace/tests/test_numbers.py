@@ -150,7 +150,7 @@ def test_the_change_says_whether_it_is_more_than_chance(admin: Client, company: 
 def test_who_is_not_there_yet_is_drawn_day_by_day(admin: Client) -> None:
     text = page(admin, "onboarding_time")
     assert "Not there yet" in text
-    assert "1 of 2 are there so far. 50.0 % of all were not yet after 16 days." in text
+    assert "1 of 2 are there so far, half of all after 16 days." in text
     assert "First schedule" in page(admin, "time_to_value", group_by="milestone")
     assert "Not there yet" not in page(admin, "nps")
 
