@@ -37,9 +37,7 @@ def waiting_chart(answer: Answer) -> Chart | None:
         values = [100 * share_waiting_at(points, day) for day in days]
         series.append(Series(name=label, values=values, low=low, high=high))
     figure = answer.figure
-    half = (
-        "fewer than half" if figure.value is None else f"half of all after {as_unit(figure.value, 'days')}"
-    )
+    half = "fewer than half" if figure.value is None else f"half of all after {as_unit(figure.value, 'days')}"
     summary = f"{figure.numerator} of {figure.denominator} are there so far, {half}."
     return Chart(
         kind="line",
