@@ -234,6 +234,45 @@ def lifespan_from_churn_rate(
     return Decimal(customers_at_start) * Decimal(period_months) / Decimal(churned)
 
 
+def cohort_retention(*, kept: Number, joined: Number) -> Decimal | None:
+    """Return the share of those who joined that is still there.
+
+    Formula: customers at end who joined in the period ÷ customers who joined in the period × 100
+    Unit:    per cent
+    Source:  the movement ledger; joined is who became a customer for the first time ever
+
+    >>> cohort_retention(kept=9, joined=12)
+    Decimal('75')
+    """
+    return per_cent(kept, joined)
+
+
+def cohort_revenue_retention(*, mrr_at_end: Number, mrr_joined: Number) -> Decimal | None:
+    """Return what those who joined pay at the end, compared with what they began with.
+
+    Formula: Σ MRR at end of those who joined in the period ÷ Σ their first MRR × 100
+    Unit:    per cent; above 100 means they grew
+    Source:  the movement ledger at the exchange rates of the last day
+
+    >>> cohort_revenue_retention(mrr_at_end=150, mrr_joined=100)
+    Decimal('150')
+    """
+    return per_cent(mrr_at_end, mrr_joined)
+
+
+def cohort_buyers(*, active: Number, joined: Number) -> Decimal | None:
+    """Return the share of those who bought for the first time that bought in the last month.
+
+    Formula: first-time buyers of the period who bought in its last month ÷ first-time buyers × 100
+    Unit:    per cent
+    Source:  one-off charges above zero; returns and credit notes are left out
+
+    >>> cohort_buyers(active=324, joined=885) == Decimal(32400) / 885
+    True
+    """
+    return per_cent(active, joined)
+
+
 # --- Recurring revenue ----------------------------------------------------------------
 
 

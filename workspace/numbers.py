@@ -22,8 +22,9 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
 from accounts.models import Account, Plan
-from csplatform.periods import Period, Step, day_of, floor_to
+from csplatform.periods import Period, PeriodError, Step, day_of, floor_to
 from metrics.kpis import (
+    DIMENSIONS,
     KPIS,
     STEPS,
     Aims,
@@ -44,12 +45,14 @@ from metrics.kpis import (
     series,
     step_labels,
 )
+from metrics.kpis.cohorts import COHORT_RETENTION, matrix
 from metrics.kpis.documents import UNITS
 from metrics.models import KpiSnapshot, Target
 from playbooks.forms import DateInput
 from team.models import User
 from workspace.annotations import marks_over
 from workspace.charts import Chart, Series
+from workspace.cohorts import heat_map
 from workspace.dashboards.selection import in_words
 from workspace.dashboards.waterfalls import waterfall
 from workspace.exports import csv_response
@@ -367,6 +370,7 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
         "waterfall": waterfall(answer, partial(_rows_address, request, answer), key="waterfall"),
         "waiting": waiting_chart(answer),
         "targets": _targets_in_words(answer),
+        **_cohorts(request, question),
         "grouped_by": _group_words(kpi, question.group_by) if question.group_by else "",
         "groups": [_group_line(request, answer, group, beside) for group in answer.groups],
         "late": _late(question, answer) if answer.restated else [],
@@ -590,13 +594,22 @@ def _chart(question: Question) -> Chart | None:
         )
         period = Period(first, period.end)
     step: Step = "week" if period.days <= 92 else "month" if period.days <= 366 * 4 else "year"
-    looks_back = question.kpi.default_months and not question.kpi.looks_ahead
-    if looks_back and question.period.months == question.kpi.default_months:
+    looks_back = 0 if question.kpi.looks_ahead else question.kpi.default_months
+    if question.slug == COHORT_RETENTION.slug and question.filters.own:
+        # What became of one cohort is a curve over the months since, not over months of joining.
         step = "month"
-        shown = _month_ends(question.period.end)
-        answers = ask_many(
-            [replace(question, group_by="", period=_ending(question.period, month.end)) for month in shown]
-        )
+        shown = list(question.period.steps(step))
+        grown = [replace(question.period, end=month.end) for month in shown]
+        answers = ask_many([replace(question, group_by="", period=each) for each in grown])
+        labels = [f"{month.last_day:%b %Y}" for month in shown]
+    elif looks_back and (question.period.months == looks_back or question.slug == COHORT_RETENTION.slug):
+        step = "month"
+        try:
+            shown = _month_ends(question.period.end)
+            windows = [Period(month.end - relativedelta(months=looks_back), month.end) for month in shown]
+        except PeriodError:  # the calendar begins in 1900
+            return None
+        answers = ask_many([replace(question, group_by="", period=window) for window in windows])
         labels = [f"{month.last_day:%b %Y}" for month in shown]
     else:
         answers = series(replace(question, period=period, group_by=""), step)
@@ -614,13 +627,12 @@ def _chart(question: Question) -> Chart | None:
             f"{kpi.label} by {step}: {as_unit(first_answer.value, unit)} in {first_label}, "
             f"{as_unit(last_answer.value, unit)} in {last_label}."
         )
+    filters = question.filters.by_dimension() | dict(question.filters.own)
     links = []
     for answer in answers:
         start, last = answer.question.period.start, answer.question.period.last_day
-        links.append(
-            "?"
-            + urlencode({"start": start.isoformat(), "last": last.isoformat(), "variant": question.variant})
-        )
+        asked = {"start": start.isoformat(), "last": last.isoformat(), "variant": question.variant}
+        links.append(f"?{urlencode(asked | filters)}")
     intervals = [answer.figure.interval for answer in answers]
     has_intervals = any(intervals)
     return Chart(
@@ -655,9 +667,29 @@ def _month_ends(end: date) -> list[Period]:
     return [Period(first, min(first + relativedelta(months=1), end)) for first in firsts]
 
 
-def _ending(period: Period, end: date) -> Period:
-    """Return as many whole months as a period has, ending elsewhere."""
-    return Period(end - relativedelta(months=int(period.months)), end)
+def _cohorts(request: HttpRequest, question: Question) -> dict[str, Any]:
+    """Return the table of all cohorts of these days, where the KPI is about them."""
+    if question.slug != COHORT_RETENTION.slug:
+        return {}
+    table = matrix(
+        question.period,
+        variant=question.variant,
+        user=question.user,
+        # Of one cohort the page shows the rows; the table keeps it among the others.
+        filters=replace(question.filters, own=()),
+        known_at=question.known_at,
+        now=question.now,
+    )
+    asked = {
+        "start": table.period.start.isoformat(),
+        "end": table.period.end.isoformat(),
+        **{name: request.GET.get(name, "") for name in ("variant", "known_at", *DIMENSIONS)},
+    }
+    query = urlencode({name: value for name, value in asked.items() if value} | {"format": "csv"})
+    return {
+        "heatmap": heat_map(table, known_at=request.GET.get("known_at", "")),
+        "heatmap_export": f"{reverse('api:kpi-matrix')}?{query}",
+    }
 
 
 def _rows_address(request: HttpRequest, answer: Answer, count: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from metrics.kpis import (
     adoption,
+    cohorts,
     customers,
     growth,
     health,
@@ -23,6 +24,7 @@ KPIS = Registry(
     (
         *customers.KPIS,
         *lifespan.KPIS,
+        *cohorts.KPIS,
         *revenue.KPIS,
         *growth.KPIS,
         *renewals.KPIS,

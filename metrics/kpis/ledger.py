@@ -160,6 +160,37 @@ def accounts_that_pay(scope: Scope, at: Boundary) -> QuerySet[Any, Any]:
     return sums.filter(kpi_mrr__gt=0).values("account_id")
 
 
+# Rows by which an account becomes a customer, and those that take such a row back.
+JOINING = Q(customers__gt=0, is_reversal=False) | Q(customers__lt=0, is_reversal=True)
+
+
+def accounts_that_joined(scope: Scope) -> QuerySet[Any, Any]:
+    """Return the ids of the accounts that became customers for the first time within the period."""
+    is_earlier = Q(effective_on__lt=scope.period.start)
+    sums = (
+        until(scope, "end")
+        .filter(JOINING)
+        .order_by()
+        .values("account_id")
+        .annotate(kpi_joined=Sum("customers"), kpi_before=Sum("customers", filter=is_earlier, default=0))
+    )
+    return sums.filter(kpi_joined__gt=0, kpi_before=0).values("account_id")
+
+
+def joining_day(scope: Scope, account: str) -> Subquery:
+    """Return the day on which a row's account became a customer for the first time."""
+    days = (
+        Movement.objects.known_at(scope.known_at)
+        .filter(JOINING, account=OuterRef(account))
+        .order_by()
+        .values("effective_on")
+        .annotate(kpi_joined=Sum("customers"))
+        .filter(kpi_joined__gt=0)
+        .order_by("effective_on")
+    )
+    return Subquery(days.values("effective_on")[:1])
+
+
 def paying_customers(name: str, at: Boundary) -> Part:
     return Part(
         facts=lambda scope: Account.objects.filter(pk__in=accounts_that_pay(scope, at)),

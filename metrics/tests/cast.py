@@ -1,8 +1,8 @@
 """A small company with something for every KPI to count.
 
 Ada holds Acme, which grows, and Globex, which shrinks and is Grace's from 16 February on.
-Initech leaves in February, Hooli joins and leaves within it, Umbrella comes back. Soylent
-pays in dollars. All questions are about February 2026.
+Initech leaves in February, Hooli joins and leaves within it, Stark joins and stays, Umbrella
+comes back. Soylent pays in dollars. All questions are about February 2026.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def make_company() -> Cast:
     ada, grace = hire()
     basic, pro = make_plan("basic", level=1), make_plan("pro", level=2, seats_included=50)
     accounts = {
-        name: make_account(name) for name in ("Acme", "Globex", "Initech", "Hooli", "Umbrella", "Soylent")
+        name: make_account(name)
+        for name in ("Acme", "Globex", "Initech", "Hooli", "Umbrella", "Soylent", "Stark")
     }
     acme, globex, initech = accounts["Acme"], accounts["Globex"], accounts["Initech"]
     hold(acme, ada, date(2025, 1, 1))
@@ -93,6 +94,7 @@ def make_company() -> Cast:
     change_terms(line, february(20), quantity=Decimal(6))
     subscribe(initech, 300, date(2025, 2, 1), february(11), plan=pro)
     subscribe(accounts["Hooli"], 70, february(3), february(22), plan=basic)
+    subscribe(accounts["Stark"], 45, february(17), plan=basic)
     subscribe(accounts["Umbrella"], 80, date(2025, 1, 1), date(2025, 8, 31))
     subscribe(accounts["Umbrella"], 90, february(8))
     line = subscribe(accounts["Soylent"], 200, date(2025, 6, 1), currency="USD")

@@ -8,7 +8,7 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.routers import SimpleRouter
 
 from workspace.api.problems import not_found
-from workspace.api.views import custom_kpis, customers, imports, kpis
+from workspace.api.views import cohorts, custom_kpis, customers, imports, kpis
 
 app_name = "api"
 
@@ -32,6 +32,7 @@ urlpatterns = [
     path("kpis/custom/", custom_kpis.CustomKpiListView.as_view(), name="custom-kpi-list"),
     path("kpis/custom/preview/", custom_kpis.CustomKpiPreviewView.as_view(), name="custom-kpi-preview"),
     path("kpis/custom/<slug:slug>/", custom_kpis.CustomKpiView.as_view(), name="custom-kpi-detail"),
+    path("kpis/cohort_retention/matrix/", cohorts.CohortMatrixView.as_view(), name="kpi-matrix"),
     path("kpis/<slug:slug>/", kpis.KpiView.as_view(), name="kpi-detail"),
     path("kpis/<slug:slug>/series/", kpis.KpiSeriesView.as_view(), name="kpi-series"),
     path("kpis/<slug:slug>/rows/", kpis.KpiRowsView.as_view(), name="kpi-rows"),

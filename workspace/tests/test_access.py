@@ -119,6 +119,7 @@ ROUTES = {
     "api:subscription-by-external-id": api(source="word", external_id="word"),
     "api:subscription-detail": api(pk="subscription"),
     "api:kpi-list": api(),
+    "api:kpi-matrix": api(),
     "api:kpi-detail": api(slug="kpi"),
     "api:kpi-series": api(slug="kpi"),
     "api:kpi-rows": api(slug="kpi"),

@@ -222,3 +222,65 @@ def test_a_median_goes_out_in_hours_with_the_number_of_tickets(desk):
 )
 def test_groups_a_kpi_does_not_have_are_refused_by_name(desk, slug, query, field):
     assert_problem(desk.get(f"/api/v1/kpis/{slug}/", **MARCH, **query), 400, field)
+
+
+def test_the_table_of_cohorts_is_the_callers(caller):
+    found = caller.get("/api/v1/kpis/cohort_retention/matrix/", start="2026-01-01", end="2026-03-11")
+    assert found.json() == {
+        "kpi": "cohort_retention",
+        "version": 1,
+        "variant": "customers",
+        "unit": "percent",
+        "period": {"start": "2026-01-01", "end": "2026-03-11"},
+        "cohorts": [
+            {
+                "cohort": "2026-01",
+                "joined": 2,
+                "cells": [
+                    {"month": 0, "end": "2026-02-01", "value": "100", "numerator": "2", "denominator": "2"}
+                    | {"reason": None},
+                    {"month": 1, "end": "2026-03-01", "value": "100", "numerator": "2", "denominator": "2"}
+                    | {"reason": None},
+                    {"month": 2, "end": "2026-03-11", "value": "50", "numerator": "1", "denominator": "2"}
+                    | {"reason": None},
+                ],
+            },
+            *(
+                {
+                    "cohort": cohort,
+                    "joined": 0,
+                    "cells": [
+                        {"month": at, "end": end, "value": None, "numerator": "0", "denominator": "0"}
+                        | {"reason": "nobody_joined"}
+                        for at, end in enumerate(ends)
+                    ],
+                }
+                for cohort, ends in (("2026-02", ["2026-03-01", "2026-03-11"]), ("2026-03", ["2026-03-11"]))
+            ),
+        ],
+    }
+
+
+def test_the_table_of_cohorts_goes_out_as_csv(caller):
+    asked = {"start": "2026-01-01", "end": "2026-03-01", "variant": "mrr", "format": "csv"}
+    found = caller.get("/api/v1/kpis/cohort_retention/matrix/", **asked)
+    assert found["Content-Type"] == "text/csv; charset=utf-8"
+    lines = found.content.decode().removeprefix("\ufeff").splitlines()
+    assert lines[:3] == [
+        "cohort,joined,month,end,value,numerator,denominator,reason",
+        "2026-01,2,0,2026-02-01,100,150,150,",
+        "2026-01,2,1,2026-03-01,100,150,150,",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"start": "2000-01-01", "end": "2026-01-01"}, "start"),
+        ({"variant": "seats"}, "variant"),
+        ({"cohort": "2026-01"}, "cohort"),
+        ({"start": "soon", "format": "csv"}, "start"),
+    ],
+)
+def test_a_table_of_cohorts_that_cannot_be_made_names_the_field(caller, query, field):
+    assert_problem(caller.get("/api/v1/kpis/cohort_retention/matrix/", **query), 400, field)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -245,3 +247,24 @@ def test_the_rows_of_a_median_say_how_long_each_took(admin: Client) -> None:
     assert '<th scope="col">Hours</th>' in text
     assert "<td>144</td>" in text
     assert page(admin, "resolution_time", priority="high", group_by="priority").count(">High</a>") == 1
+
+
+def test_the_cohort_table_leads_to_the_rows_of_each_cell(admin: Client, company: Cast) -> None:
+    text = page(admin, "cohort_retention", start="2025-06-01")
+    table = text.split('<table class="heatmap">')[1].split("</table>")[0]
+    links = re.findall(r'<a href="([^"]+)">([^<]+)</a>', table)
+    query = "start=2025-06-01&amp;last=2025-07-31&amp;variant=customers&amp;cohort=2025-06"
+    assert (f"/kpis/cohort_retention/?{query}#rows", "100") in links
+    for href, value in links:
+        opened = admin.get(html.unescape(href))
+        assert opened.status_code == 200
+        assert f"{opened.context['answer'].value:.1f}".removesuffix(".0") == value
+
+
+@pytest.mark.parametrize("slug", ["nrr", "cohort_retention"])
+def test_twelve_months_are_asked_and_drawn_looking_back_from_each_month(slug: str, admin: Client) -> None:
+    response = admin.get(reverse("workspace:kpi", args=[slug]))
+    assert response.context["answer"].question.period.months == 12
+    assert len(response.context["chart"].categories) == 12
+    old = {"start": "1900-01-01", "last": "1900-12-31"}
+    assert admin.get(reverse("workspace:kpi", args=[slug]), old).status_code == 200

@@ -37,7 +37,7 @@ QUESTION = {
 }
 
 _DATE = {"type": "string", "format": "date"}
-_PARAMETERS = [
+PARAMETERS = [
     OpenApiParameter(
         "start",
         {**_DATE},
@@ -223,7 +223,7 @@ class KpiView(APIView):
     @extend_schema(
         operation_id="kpis_retrieve",
         parameters=[
-            *_PARAMETERS,
+            *PARAMETERS,
             OpenApiParameter("group_by", str),
             OpenApiParameter(
                 "compare",
@@ -248,7 +248,7 @@ class KpiView(APIView):
 class KpiSeriesView(APIView):
     @extend_schema(
         operation_id="kpis_series",
-        parameters=[*_PARAMETERS, OpenApiParameter("step", str, enum=STEPS)],
+        parameters=[*PARAMETERS, OpenApiParameter("step", str, enum=STEPS)],
         responses=OpenApiResponse(
             {"type": "object", "properties": {"results": {"type": "array", "items": ANSWER}}}
         ),
@@ -275,7 +275,7 @@ class KpiRowsView(APIView):
     @extend_schema(
         operation_id="kpis_rows",
         parameters=[
-            *_PARAMETERS,
+            *PARAMETERS,
             OpenApiParameter("part", str, description="numerator, denominator, or one of the counts."),
             OpenApiParameter("limit", int),
             OpenApiParameter("cursor", str),
