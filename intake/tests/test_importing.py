@@ -24,8 +24,10 @@ from accounts.models import (
     Charge,
     Contact,
     DueAccount,
+    Milestone,
     Movement,
     OutcomeValue,
+    Referral,
     Subscription,
     SubscriptionTerms,
 )
@@ -659,6 +661,42 @@ def test_responses_fan_out_into_answers_and_lose_those_the_file_takes_back(tmp_p
     counts, _ = import_file("responses", write(tmp_path, text.replace("10,4", "11,4")), mapping, source="crm")
     assert (counts.updated, counts.unchanged, Response.objects.count()) == (1, 1, 2)
     assert not Answer.objects.filter(kind="nps").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "day", "clock", "text"),
+    [
+        (
+            "milestones",
+            Milestone,
+            "reached_on",
+            "reach_recorded_at",
+            "account,name,started_on,reached_on\n1,Live,2024-01-01,{}\n",
+        ),
+        (
+            "referrals",
+            Referral,
+            "converted_on",
+            "conversion_recorded_at",
+            "id,account,referred_name,referred_on,converted_on\n9,1,Zed,2024-01-01,{}\n",
+        ),
+    ],
+)
+def test_when_we_learned_how_something_ended_is_kept(
+    tmp_path: Path, kind: str, model: Any, day: str, clock: str, text: str
+) -> None:
+    def stored(value: str) -> tuple[Any, bool]:
+        import_file(kind, write(tmp_path, text.format(value)), source="crm")
+        one = model.objects.get()
+        return getattr(one, day), getattr(one, clock) is not None
+
+    accounts_from(tmp_path)
+    assert stored("") == (None, False)
+    assert stored("2024-02-01") == (date(2024, 2, 1), True)
+    learned = getattr(model.objects.get(), clock)
+    assert stored("2024-02-01") == (date(2024, 2, 1), True)
+    assert getattr(model.objects.get(), clock) == learned, "nothing new was learned"
+    assert stored("") == (None, False)
 
 
 def test_invitations_find_what_was_answered_to_them(tmp_path: Path) -> None:
