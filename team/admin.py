@@ -13,7 +13,8 @@ from django.utils import timezone
 from django.utils.text import Truncator
 
 from team import keys, work
-from team.models import ApiKey, Team, User, Work
+from team.mail import send_again
+from team.models import ApiKey, Mail, Team, User, Work
 
 admin.site.site_header = "csplatform administration"
 admin.site.site_title = "csplatform"
@@ -93,6 +94,38 @@ class WorkAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description="last error", ordering="last_error")
     def what_went_wrong(self, row: Work) -> str:
         return Truncator(row.error_line).chars(120)
+
+
+@admin.register(Mail)
+class MailAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Mails to our own people. Whether one that may have been sent goes out again, a person decides."""
+
+    list_display = ["kind", "user", "state", "attempts", "created_at", "finished_at", "what_went_wrong"]
+    list_filter = ["state", "kind"]
+    list_select_related = ["user"]
+    search_fields = ["key", "user__email", "last_error"]
+    show_full_result_count = False
+    actions = ["send_again"]
+
+    @admin.action(description="Send again: those refused or perhaps sent", permissions=["view"])
+    def send_again(self, request: HttpRequest, rows: QuerySet[Mail]) -> None:
+        changed = sum(send_again(row) for row in rows)
+        level = messages.SUCCESS if changed == len(rows) else messages.WARNING
+        words = f"{changed} of {len(rows)} queued again; only what was refused or is uncertain is."
+        self.message_user(request, words, level)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Mail | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Mail | None = None) -> bool:
+        return False
+
+    @admin.display(description="last error", ordering="last_error")
+    def what_went_wrong(self, row: Mail) -> str:
+        return Truncator(row.last_error).chars(120)
 
 
 @admin.register(ApiKey)

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from team import mail
 from team.models import Heartbeat, IdempotentRequest, Work
 from team.work import every, handles, prune
 
@@ -33,3 +34,9 @@ def prune_work(work: Work) -> None:
 def prune_idempotent(work: Work) -> None:
     """Programs repeat a request within minutes or hours, not after a week."""
     IdempotentRequest.objects.filter(created_at__lt=timezone.now() - timedelta(days=7)).delete()
+
+
+# Half an hour of pauses between the attempts outlasts most mail servers' "come back later".
+@handles("team.send_mail", max_attempts=8, time_limit=110, atomic=False)
+def send_mail(work: Work) -> None:
+    mail.deliver(work.payload["mail"], is_last_attempt=work.attempts >= work.max_attempts)

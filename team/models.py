@@ -255,3 +255,50 @@ class IdempotentRequest(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class Mail(models.Model):
+    """One mail to one of us: decided once, written anew when it goes out, and never sent twice.
+
+    `team.mail` holds all functions that change it. What it says is not kept.
+    """
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "Waiting"
+        CLAIMED = "claimed", "Being written"
+        SENDING = "sending", "Being sent"
+        SENT = "sent", "Sent"
+        FAILED = "failed", "Refused"
+        UNCERTAIN = "uncertain", "Perhaps sent"
+        DROPPED = "dropped", "No longer wanted"
+
+    kind = models.CharField(max_length=60, help_text="Who writes it.")
+    key = models.CharField(max_length=200, help_text="The decision to send it.")
+    user = models.ForeignKey(User, models.CASCADE, related_name="mails")
+    payload = models.JSONField(default=dict, blank=True)
+    state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    claim_token = models.UUIDField(null=True, blank=True, editable=False)
+    last_error = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        constraints = [
+            models.UniqueConstraint(name="team_mail_decided_once", fields=["kind", "key"]),
+            models.CheckConstraint(
+                name="team_mail_state_known",
+                condition=models.Q(
+                    state__in=["queued", "claimed", "sending", "sent", "failed", "uncertain", "dropped"]
+                ),
+            ),
+            models.CheckConstraint(name="team_mail_key_not_empty", condition=~models.Q(key="")),
+        ]
+        indexes = [
+            # What operators look at: what has failed, what is uncertain.
+            models.Index(name="team_mail_by_state", fields=["state", "created_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key}"

@@ -391,7 +391,7 @@ class LargestRows(Rows):
     def queryset(self) -> QuerySet[Any, Any]:
         rates: dict[str, Decimal] = dict(
             ExchangeRate.objects.filter(starts_on__lte=self.question.period.last_day)
-            .order_by("currency", "starts_on")
+            .in_order()
             .values_list("currency", "rate")
         )
         # Only for the order: the amounts themselves are exchanged as their total is.

@@ -6,7 +6,8 @@ import time
 
 from django.db import connection
 
-from team.models import Work
+from team.mail import Letter, composes
+from team.models import Mail, Work
 from team.work import every, handles
 
 
@@ -41,6 +42,11 @@ def poison(work: Work) -> None:
 @handles("extra.scheduled")
 def scheduled(work: Work) -> None:
     pass
+
+
+@composes("extra.greeting")
+def greet(mail: Mail) -> Letter:
+    return Letter(f"Hello {mail.key}", "Good morning.")
 
 
 every("extra", seconds=1, kind="extra.scheduled")
