@@ -495,6 +495,143 @@ def predictive_lifetime_value(
     return Decimal(arpa) * Decimal(margin_percent) / Decimal(monthly_churn_percent)
 
 
+# --- Value and cost -------------------------------------------------------------------
+
+
+def simple_lifetime_value(
+    *,
+    recurring_revenue: Number,
+    one_off_revenue: Number,
+    customer_months: Number,
+    invoices: Number,
+    lifetime_days: Number,
+    churned: Number,
+) -> Decimal | None:
+    """Return what a customer brings over an average life.
+
+    Formula: average purchase value × purchases a year × lifespan in years
+    Unit:    money, reporting currency
+    Source:  the movement ledger and one-off charges; a purchase is a month that a customer was
+             billed for, or a day with one-off lines; the lifespan is that of those who left
+
+    Nobody who left, or no customer, gives None.
+
+    >>> simple_lifetime_value(
+    ...     recurring_revenue=1200, one_off_revenue=0, customer_months=12, invoices=0,
+    ...     lifetime_days=5 * 365, churned=1,
+    ... )
+    Decimal('6000')
+    """
+    purchases = Decimal(customer_months) + Decimal(invoices)
+    if not churned or not customer_months:
+        return None
+    value_of_purchase = (Decimal(recurring_revenue) + Decimal(one_off_revenue)) / purchases
+    purchases_a_year = purchases / Decimal(customer_months) * 12
+    lifespan_in_years = Decimal(lifetime_days) / (Decimal(churned) * 365)
+    return value_of_purchase * purchases_a_year * lifespan_in_years
+
+
+def predicted_lifetime_value(
+    *,
+    mrr: Number,
+    paying_customers: Number,
+    churned: Number,
+    customers_at_start: Number,
+    period_months: Number,
+    margin_percent: Number,
+) -> Decimal | None:
+    """Return what a customer brings before they leave, should churn stay as it is.
+
+    Formula: ARPA × gross margin ÷ monthly customer churn rate
+    Unit:    money, reporting currency
+    Source:  the movement ledger; ARPA at the end of the period, its churn brought to a month,
+             and the margin set in GROSS_MARGIN_PERCENT, 100 % until it is set
+
+    No churn gives None: the lifetime would have no end.
+
+    >>> predicted_lifetime_value(
+    ...     mrr=1000, paying_customers=10, churned=2, customers_at_start=100,
+    ...     period_months=1, margin_percent=80,
+    ... )
+    Decimal('4000')
+    """
+    arpa = average_revenue_per_account(mrr=mrr, paying_customers=paying_customers)
+    churn = per_cent(churned, customers_at_start)
+    if arpa is None or churn is None:
+        return None
+    return predictive_lifetime_value(
+        arpa=arpa, margin_percent=margin_percent, monthly_churn_percent=churn / Decimal(period_months)
+    )
+
+
+def historic_lifetime_value(*, recurring: Number, one_off: Number, accounts: Number) -> Decimal | None:
+    """Return what an account that ever paid has brought so far.
+
+    Formula: (Σ MRR at the end of each month so far + one-off invoiced lines) ÷ accounts that paid
+    Unit:    money, reporting currency
+    Source:  the movement ledger and one-off charges; exchanged at the rates of the last day
+
+    >>> historic_lifetime_value(recurring=2300, one_off=100, accounts=2)
+    Decimal('1200')
+    """
+    return revenue_of_a_year_per_account(recurring=recurring, one_off=one_off, accounts=accounts)
+
+
+def customer_retention_cost(*, cost: Number, cost_lines: Number, average_customers: Number) -> Decimal | None:
+    """Return what keeping one customer cost.
+
+    Formula: retention costs of the period ÷ ((customers at start + customers at end) ÷ 2)
+    Unit:    money, reporting currency
+    Source:  costs by the day they are for, and the movement ledger
+
+    No customers give None, and so does a period for which no costs were entered.
+
+    >>> customer_retention_cost(cost=10_000, cost_lines=3, average_customers=500)
+    Decimal('20')
+    """
+    return None if not cost_lines or not average_customers else Decimal(cost) / Decimal(average_customers)
+
+
+def customer_retention_cost_at_end(
+    *, cost: Number, cost_lines: Number, customers_at_end: Number
+) -> Decimal | None:
+    """Return what keeping one customer cost, by those there at the end.
+
+    Formula: retention costs of the period ÷ customers at the end
+    Unit:    money, reporting currency
+    Source:  costs by the day they are for, and the movement ledger
+
+    >>> customer_retention_cost_at_end(cost=10_000, cost_lines=3, customers_at_end=400)
+    Decimal('25')
+    """
+    return None if not cost_lines or not customers_at_end else Decimal(cost) / Decimal(customers_at_end)
+
+
+def retention_margin(
+    *,
+    mrr: Number,
+    paying_customers: Number,
+    cost: Number,
+    cost_lines: Number,
+    average_customers: Number,
+    period_months: Number,
+) -> Decimal | None:
+    """Return what is left of a customer's monthly revenue once keeping them is paid for.
+
+    Formula: ARPA − retention cost per customer and month
+    Unit:    money a month, reporting currency; below 0 keeping them costs more than they pay
+    Source:  the movement ledger, and costs by the day they are for
+
+    >>> retention_margin(
+    ...     mrr=1000, paying_customers=10, cost=360, cost_lines=1, average_customers=4, period_months=3
+    ... )
+    Decimal('70')
+    """
+    arpa = average_revenue_per_account(mrr=mrr, paying_customers=paying_customers)
+    spent = customer_retention_cost(cost=cost, cost_lines=cost_lines, average_customers=average_customers)
+    return None if arpa is None or spent is None else arpa - spent / Decimal(period_months)
+
+
 # --- Voice of the customer ------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from dateutil.relativedelta import relativedelta
 from django import forms
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
@@ -46,6 +47,7 @@ from metrics.kpis import (
     step_labels,
 )
 from metrics.kpis.cohorts import COHORT_RETENTION, matrix
+from metrics.kpis.definition import MARGIN
 from metrics.kpis.documents import UNITS
 from metrics.models import KpiSnapshot, Target
 from playbooks.forms import DateInput
@@ -359,6 +361,8 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
     context |= {
         "unit_words": UNITS[answer.variant.unit or kpi.unit],
         "beside": beside,
+        "remark": answer.variant.remark_on(answer.value),
+        "margin": _margin(answer),
         "answer": answer,
         "variant": answer.variant,
         "period_words": in_words(question.period),
@@ -536,6 +540,14 @@ def _before(question: Question) -> list[Question]:
         return [earlier_question(question, "previous")]
     except KpiError:  # the calendar begins in 1900
         return []
+
+
+def _margin(answer: Answer) -> str:
+    """Return the gross margin in words, where the value was worked out with it."""
+    if MARGIN not in answer.variant.arguments:
+        return ""
+    margin = f"{settings.GROSS_MARGIN_PERCENT.normalize():f} %"
+    return margin if settings.IS_GROSS_MARGIN_SET else f"{margin}, taken for granted until it is set"
 
 
 def _beside(question: Question) -> list[Question]:

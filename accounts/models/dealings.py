@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.fields import CurrencyField, MoneyField, not_nan, within_centuries
 from accounts.models.customers import Account, Contact
+from csplatform.periods import Period
 
 
 class TouchQuerySet(models.QuerySet["Touch"]):
@@ -121,6 +122,15 @@ class Referral(models.Model):
         return f"{self.account} referred {self.referred_name}"
 
 
+class CostQuerySet(models.QuerySet["Cost"]):
+    def known_at(self, moment: Any) -> CostQuerySet:
+        """Keep what had been recorded by `moment`; None keeps all we know now."""
+        return self if moment is None else self.filter(recorded_at__lte=moment)
+
+    def spent_in(self, period: Period) -> CostQuerySet:
+        return self.filter(day__gte=period.start, day__lt=period.end)
+
+
 class Cost(models.Model):
     """What keeping customers cost us, by category."""
 
@@ -141,6 +151,8 @@ class Cost(models.Model):
     account = models.ForeignKey(Account, models.SET_NULL, null=True, blank=True, related_name="costs")
     note = models.CharField(max_length=300, blank=True)
     recorded_at = models.DateTimeField(default=timezone.now)
+
+    objects = CostQuerySet.as_manager()
 
     class Meta:
         ordering = ["-day", "pk"]

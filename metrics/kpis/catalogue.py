@@ -15,6 +15,7 @@ from metrics.kpis import (
     revenue,
     support,
     team,
+    value,
     voice,
 )
 from metrics.kpis.custom.published import published
@@ -28,6 +29,7 @@ KPIS = Registry(
         *revenue.KPIS,
         *growth.KPIS,
         *renewals.KPIS,
+        *value.KPIS,
         *health.KPIS,
         *voice.KPIS,
         *support.KPIS,

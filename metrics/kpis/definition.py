@@ -171,6 +171,8 @@ class Variant:
     # Why there is no value; where there are several reasons, which one the counts tell.
     reason: str = ""
     reason_of: Callable[[Counts], str] | None = None
+    # What pages mark a value with that calls for it, such as a loss; empty words mark nothing.
+    remark: Callable[[Decimal], str] | None = None
     # Only for plain counts and sums; else the docstring of `calculate` says both.
     formula: str = ""
     source: str = ""
@@ -194,6 +196,9 @@ class Variant:
             MARGIN: settings.GROSS_MARGIN_PERCENT,
         }
         return self.calculate(**{name: known[name] for name in self.arguments})
+
+    def remark_on(self, value: Decimal | None) -> str:
+        return self.remark(value) if self.remark and value is not None else ""
 
     def says(self, heading: str) -> str:
         """Return what the docstring of `calculate` says under a heading such as "Formula"."""

@@ -18,6 +18,7 @@ from accounts.models import (
     Assignment,
     Charge,
     Contact,
+    Cost,
     ExchangeRate,
     Milestone,
     OutcomeMetric,
@@ -105,6 +106,8 @@ def make_company() -> Cast:
     # A second product, and what became of the contract terms that ended.
     subscribe(acme, 60, february(9), plan=make_plan("maps", product="maps"))
     _renewals(accounts)
+    for category, amount, account in (("payroll", 900, None), ("events", 60, acme), ("training", 30, globex)):
+        Cost.objects.create(category=category, day=february(14), amount=amount, account=account)
     _answers(acme, globex)
     _imported_answers(acme)
     _invitations(acme, globex)

@@ -40,6 +40,8 @@ REASONS = {
     "no_tickets": "no tickets came in during this period",
     "nothing_due": "nothing was due in this period",
     "nothing_lost": "nothing was lost in this period",
+    "nobody_joined": "nobody joined in this period",
+    "no_costs": "no costs were entered for this period",
     "nobody_churned": "nobody left in this period",
     "no_paying_customers": "no customer pays anything recurring",
     "no_seats": "no seats are contracted",

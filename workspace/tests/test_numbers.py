@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from accounts.models import Cost
 from accounts.tests.factories import make_account, make_user, subscribe
 from metrics import snapshots
 from metrics.kpis import KPIS
@@ -268,3 +270,17 @@ def test_twelve_months_are_asked_and_drawn_looking_back_from_each_month(slug: st
     assert len(response.context["chart"].categories) == 12
     old = {"start": "1900-01-01", "last": "1900-12-31"}
     assert admin.get(reverse("workspace:kpi", args=[slug]), old).status_code == 200
+
+
+def test_a_margin_below_0_is_marked_as_a_loss(admin: Client) -> None:
+    assert "<dt>Remark</dt>" not in page(admin, "retention_margin")
+    Cost.objects.create(category="other", day=february(3), amount=90_000)
+    remark = page(admin, "retention_margin").split("<dt>Remark</dt>")[1].split("</dd>")[0]
+    assert "a loss" in remark
+
+
+def test_the_gross_margin_is_said_and_that_it_is_a_guess(admin: Client, settings: Any) -> None:
+    assert "100 %, taken for granted until it is set" in page(admin, "clv", variant="predictive")
+    assert "taken for granted" not in page(admin, "clv", variant="historic")
+    settings.IS_GROSS_MARGIN_SET, settings.GROSS_MARGIN_PERCENT = True, Decimal("82.5")
+    assert "Gross margin</dt><dd>82.5 %<" in page(admin, "clv", variant="predictive")
