@@ -16,13 +16,16 @@ from django.core.mail import BadHeaderError
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.tests.factories import make_user
 from team import mail
 from team.mail import Letter, NotWantedError
 from team.models import Mail, User, Work
 from team.tests.installation import free_port, installation
 from team.tests.smtp import Server
 from team.work import run_due
+
+
+def make_user(name: str, role: str = User.Role.CSM, **fields) -> User:
+    return User.objects.create_user(f"{name.lower()}@example.com", name=name, role=role, **fields)
 
 
 @pytest.fixture
