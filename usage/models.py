@@ -1,8 +1,9 @@
 """What customers' people do in the product we measure.
 
 Raw events are kept for a while and carry no constraints to other tables, which would make
-loading them five times slower. Two roll-ups carry them: who was active on which day, as one
-bit a day, and how often an account used a feature on a day.
+loading them five times slower. Roll-ups carry them: who was active on which day, as one bit a
+day, the same for each feature, and how often an account used a feature on a day. From the days
+of each feature follows who was active by a narrower definition than "did anything".
 """
 
 from __future__ import annotations
@@ -93,6 +94,42 @@ class ActivityMonth(models.Model):
         return f"{self.end_user_id} in {self.month:%Y-%m}"
 
 
+class FeatureMonthQuerySet(models.QuerySet["FeatureMonth"]):
+    def visible_to(self, user: Any) -> FeatureMonthQuerySet:
+        return self.filter(account__in=Account.objects.visible_to(user))
+
+
+class FeatureMonth(models.Model):
+    """The days of a month on which a person used a feature for an account: bit 0 is the first."""
+
+    end_user = models.ForeignKey(EndUser, models.CASCADE, related_name="feature_months", db_index=False)
+    account = models.ForeignKey(Account, models.CASCADE, related_name="feature_months")
+    feature = models.CharField(max_length=100)
+    month = models.DateField(help_text="First day of the month.")
+    days = models.BigIntegerField(default=0)
+
+    objects = FeatureMonthQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["end_user", "account", "month", "feature"], name="usage_featuremonth_one"
+            ),
+            models.CheckConstraint(
+                name="usage_featuremonth_days_in_month", condition=Q(days__gte=0, days__lt=2**31)
+            ),
+        ]
+        indexes = [
+            # Users of each feature in any past window, and everybody active by a definition.
+            models.Index(
+                fields=["month", "feature", "account", "end_user", "days"], name="usage_featuremonth_window"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.end_user_id} used {self.feature} in {self.month:%Y-%m}"
+
+
 class UsageDayQuerySet(models.QuerySet["UsageDay"]):
     def visible_to(self, user: Any) -> UsageDayQuerySet:
         return self.filter(account__in=Account.objects.visible_to(user))
@@ -116,6 +153,10 @@ class UsageDay(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["account", "day", "feature"], name="usage_usageday_one"),
             models.CheckConstraint(name="usage_usageday_day_sane", condition=within_centuries("day")),
+        ]
+        indexes = [
+            # Which accounts used a feature in a period; the constraint's index begins with the account.
+            models.Index(fields=["day", "feature", "account", "events", "users"], name="usage_usageday_days"),
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Keeps the two roll-ups of usage in step with the events, in the caller's transaction.
+"""Keeps the roll-ups of usage in step with the events, in the caller's transaction.
 
 An event counts once, by its source and message id, however often it is reported. Who was
 active on which day is kept as bits, so the order in which events arrive does not matter.
@@ -7,21 +7,27 @@ active on which day is kept as bits, so the order in which events arrive does no
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import islice
+from typing import Any
 
-from django.db import connection, transaction
-from django.db.models import Count
+from django.db import connection, models, transaction
+from django.db.models import Count, QuerySet
 from django.db.models.functions import TruncDate
 from django.utils.timezone import get_default_timezone
 
 from accounts.bulk import insert_rows, update_rows
+from accounts.models import Account
 from csplatform.periods import day_of, start_of_day
-from usage.models import MASK_DAYS, ActivityMonth, EndUser, Event, UsageDay
+from usage.models import MASK_DAYS, ActivityMonth, EndUser, Event, FeatureMonth, UsageDay
 
 MASK = (1 << MASK_DAYS) - 1
 BATCH = 2_000
+
+# Who used what for which account on which days.
+Used = dict[tuple[int, int], dict[str, set[date]]]
 
 
 @dataclass
@@ -75,17 +81,17 @@ def record_events(events: Sequence[Event]) -> Recorded:
         new += [event for message_id, event in by_id.items() if message_id not in known]
     insert_rows(Event, new)
 
-    active: dict[tuple[int, int], set[date]] = defaultdict(set)
+    used: Used = defaultdict(lambda: defaultdict(set))
     last_seen: dict[int, tuple[datetime, int]] = {}
     touched: dict[tuple[int, date], set[str]] = defaultdict(set)
     for event in new:
         day = day_of(event.happened_at)
         touched[(event.account_id, day)].add(event.feature)
         if event.end_user_id is not None:
-            active[(event.end_user_id, event.account_id)].add(day)
+            used[(event.end_user_id, event.account_id)][event.feature].add(day)
             seen = (event.happened_at, event.account_id)
             last_seen[event.end_user_id] = max(last_seen.get(event.end_user_id, seen), seen)
-    record_activity(active, last_seen=last_seen)
+    record_activity(used, last_seen=last_seen)
     _count_days(touched)
     return Recorded(
         created=len(new),
@@ -96,41 +102,79 @@ def record_events(events: Sequence[Event]) -> Recorded:
 
 @transaction.atomic
 def record_activity(
-    active: dict[tuple[int, int], set[date]],
+    used: Mapping[tuple[int, int], Mapping[str, set[date]]],
     *,
-    last_seen: dict[int, tuple[datetime, int]] | None = None,
+    last_seen: Mapping[int, tuple[datetime, int]] | None = None,
 ) -> None:
     """Mark people active.
 
-    `active` is {(end user, account): days}, `last_seen` is {end user: (moment, account)}.
+    `used` is {(end user, account): {feature: days}}, `last_seen` is {end user: (moment, account)}.
     """
-    months: dict[tuple[int, int, date], int] = defaultdict(int)
+    active: dict[tuple[Any, ...], int] = defaultdict(int)
+    by_feature: dict[tuple[Any, ...], int] = defaultdict(int)
     days_of: dict[int, set[date]] = defaultdict(set)
-    for (end_user_id, account_id), days in active.items():
-        days_of[end_user_id] |= days
-        for day in days:
-            months[(end_user_id, account_id, day.replace(day=1))] |= 1 << (day.day - 1)
-    _merge_months(months)
+    for (end_user_id, account_id), features in used.items():
+        for feature, days in features.items():
+            days_of[end_user_id] |= days
+            for day in days:
+                bit, month = 1 << (day.day - 1), day.replace(day=1)
+                active[(end_user_id, account_id, month)] |= bit
+                by_feature[(end_user_id, account_id, month, feature)] |= bit
+    merge_days(ActivityMonth, active)
+    merge_days(FeatureMonth, by_feature)
     _move_masks(days_of, last_seen or {})
 
 
-def _merge_months(months: dict[tuple[int, int, date], int]) -> None:
-    # The ORM's upsert replaces; here two workers' bits have to be united in one statement.
-    table = connection.ops.quote_name(ActivityMonth._meta.db_table)
-    rows = sorted(months.items())
+def features_of_events() -> QuerySet[Event, dict[str, Any]]:
+    """Return who used which feature for which account on which day, as far back as events are kept."""
+    day = TruncDate("happened_at", tzinfo=get_default_timezone())
+    return (
+        Event.objects.filter(end_user_id__isnull=False)
+        .values("end_user_id", "account_id", "feature", day=day)
+        .distinct()
+        .order_by("end_user_id", "account_id", "day", "feature")
+    )
+
+
+def fill_features() -> None:
+    """Make the days of each feature from the events that are kept; again it changes nothing."""
+    found = features_of_events().iterator(chunk_size=BATCH)
+    while batch := list(islice(found, BATCH)):
+        rows: dict[tuple[Any, ...], int] = defaultdict(int)
+        # Whoever or whatever was deleted since has left events behind.
+        people = EndUser.objects.in_bulk({row["end_user_id"] for row in batch})
+        accounts = Account.objects.in_bulk({row["account_id"] for row in batch})
+        for row in batch:
+            day: date = row["day"]
+            if row["end_user_id"] in people and row["account_id"] in accounts:
+                key = (row["end_user_id"], row["account_id"], day.replace(day=1), row["feature"])
+                rows[key] |= 1 << (day.day - 1)
+        merge_days(FeatureMonth, rows)
+
+
+def merge_days(model: type[models.Model], rows: Mapping[tuple[Any, ...], int]) -> None:
+    """Add days to a roll-up of months: `rows` is {the key that makes a row one of its kind: bits}.
+
+    The ORM's upsert replaces; here two workers' bits have to be united in one statement.
+    """
+    quote = connection.ops.quote_name
+    constraint = next(each for each in model._meta.constraints if isinstance(each, models.UniqueConstraint))
+    keys = [str(model._meta.get_field(name).column) for name in constraint.fields]  # type: ignore[union-attr]
+    names, table = ", ".join(map(quote, keys)), quote(model._meta.db_table)
+    marks = f"({', '.join(['%s'] * (len(keys) + 1))})"
+    ordered = sorted(rows.items())
+    most = 800 // (len(keys) + 1)  # parameters: below every limit of SQLite
     with connection.cursor() as cursor:
-        for at in range(0, len(rows), 200):  # 800 parameters: below every limit of SQLite
-            part = rows[at : at + 200]
+        for at in range(0, len(ordered), most):
+            part = ordered[at : at + most]
             cursor.execute(
-                f"INSERT INTO {table} (end_user_id, account_id, month, days) VALUES "
-                + ", ".join(["(%s, %s, %s, %s)"] * len(part))
-                + " ON CONFLICT (end_user_id, account_id, month)"
-                + f" DO UPDATE SET days = {table}.days | excluded.days",
+                f"INSERT INTO {table} ({names}, days) VALUES {', '.join([marks] * len(part))}"
+                f" ON CONFLICT ({names}) DO UPDATE SET days = {table}.days | excluded.days",
                 [value for key, bits in part for value in (*key, bits)],
             )
 
 
-def _move_masks(days_of: dict[int, set[date]], last_seen: dict[int, tuple[datetime, int]]) -> None:
+def _move_masks(days_of: Mapping[int, set[date]], last_seen: Mapping[int, tuple[datetime, int]]) -> None:
     changed: list[EndUser] = []
     ids = sorted(days_of)
     for at in range(0, len(ids), BATCH):

@@ -11,7 +11,8 @@ from django.db.models import Count
 from django.db.models.functions import TruncDate
 from django.utils.timezone import get_default_timezone
 
-from usage.models import MASK_DAYS, ActivityMonth, EndUser, Event, UsageDay
+from usage.models import MASK_DAYS, ActivityMonth, EndUser, Event, FeatureMonth, UsageDay
+from usage.rollups import features_of_events
 
 BATCH = 2_000
 
@@ -20,6 +21,7 @@ def differences() -> Iterator[str]:
     """Yield a sentence for each day, feature or person whose roll-up is not what it follows from."""
     yield from _days()
     yield from _masks()
+    yield from _features()
 
 
 def _days() -> Iterator[str]:
@@ -48,6 +50,32 @@ def _days() -> Iterator[str]:
                     f"Account {key[0]}, {key[2]} on {key[1]}: stored are {stored.get(key)} events and users, "
                     f"the events say {counted}."
                 )
+
+
+def _features() -> Iterator[str]:
+    """Whoever used a feature was active that day, and every event we have is in its feature's days."""
+    rows = FeatureMonth.objects.order_by("end_user", "account", "month").iterator(chunk_size=BATCH)
+    while batch := list(islice(rows, BATCH)):
+        active = {
+            (row.end_user_id, row.account_id, row.month): row.days
+            for row in ActivityMonth.objects.filter(end_user__in={row.end_user_id for row in batch})
+        }
+        for row in batch:
+            beyond = row.days & ~active.get((row.end_user_id, row.account_id, row.month), 0)
+            if beyond:
+                day = row.month + timedelta(days=(beyond & -beyond).bit_length() - 1)
+                yield f"End user {row.end_user_id} used {row.feature} on {day}, but was not active that day."
+    events = features_of_events().iterator(chunk_size=BATCH)
+    while told := list(islice(events, BATCH)):
+        known: dict[tuple[int, int, date, str], int] = {
+            (row.end_user_id, row.account_id, row.month, row.feature): row.days
+            for row in FeatureMonth.objects.filter(end_user__in={row["end_user_id"] for row in told})
+        }
+        for event in told:
+            day = event["day"]
+            key = (event["end_user_id"], event["account_id"], day.replace(day=1), event["feature"])
+            if not known.get(key, 0) >> (day.day - 1) & 1:
+                yield f"End user {key[0]} used {key[3]} on {day} by the events, by the roll-up not."
 
 
 def _masks() -> Iterator[str]:

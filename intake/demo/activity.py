@@ -58,14 +58,23 @@ class Rhythm:
         ]
         found = []
         for blocks in self._blocks:
-            levels = b"".join([block[step] for block, step in zip(blocks, steps, strict=True)])[::-1]
-            found.append([int(levels.translate(plane), 2) for plane in _PLANE])
+            found.append(_planes(b"".join([block[step] for block, step in zip(blocks, steps, strict=True)])))
         return found
 
     def weeks_above(self, liveliness: Sequence[float], floor: float) -> int:
         """Return the days of the weeks that are livelier than `floor`, as bits."""
         text = "".join(["1111111" if value > floor else "0000000" for value in liveliness])
         return int(text[::-1], 2)
+
+
+def planes_of(likelihood: Sequence[float]) -> list[int]:
+    """Return likelihoods, one for each day, as bit planes."""
+    return _planes(bytes(min(LEVELS - 1, round(LEVELS * chance)) for chance in likelihood))
+
+
+def _planes(levels: bytes) -> list[int]:
+    backwards = levels[::-1]  # day 0 is the lowest bit
+    return [int(backwards.translate(plane), 2) for plane in _PLANE]
 
 
 def _pull(liveliness: float) -> float:

@@ -71,6 +71,19 @@ SHARE = {
     "Inventory": 0.05,
 }
 
+# What part of an account's people ever use a feature, where not all do.
+SOME = 0.6
+FANS = {
+    BOARD: 1.0,
+    "Mobile app": 0.85,
+    "Forecasting": 0.25,
+    "Integrations": 0.2,
+    "API": 0.2,
+    "Inventory": 0.3,
+}
+# Features that came out so many days before the demo ends; the others were there before it began.
+LAUNCHED = {"Shift swaps": 240}
+
 
 def stock_catalogue() -> dict[str, int]:
     """Make sure that products and plans are there; return the ids of the plans by code."""

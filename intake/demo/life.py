@@ -32,7 +32,7 @@ from intake.demo.stories import Story
 from intake.demo.writing import Writer
 from surveys.models import Answer, Feedback, Invitation, Response
 from tickets.models import Message, Ticket, TicketEvent
-from usage.models import ActivityMonth, EndUser, UsageDay
+from usage.models import ActivityMonth, EndUser, FeatureMonth, UsageDay
 
 SOURCE = "crm"
 
@@ -131,6 +131,7 @@ class Book:
             " activity_until",
         )
         self.activity_months = sheet(ActivityMonth, "end_user account month days")
+        self.feature_months = sheet(FeatureMonth, "end_user account feature month days")
         self.usage_days = sheet(UsageDay, "account feature day events users")
         self.tickets = sheet(
             Ticket,

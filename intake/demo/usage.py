@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from random import Random
 
 from intake.demo.activity import (
@@ -14,9 +15,10 @@ from intake.demo.activity import (
     draw,
     first_day,
     mask_of,
+    planes_of,
 )
 from intake.demo.calendar import HOUR, stamp
-from intake.demo.catalogue import BOARD, OFFERS, SHARE, TUTORIALS
+from intake.demo.catalogue import BOARD, FANS, LAUNCHED, OFFERS, SHARE, SOME, TUTORIALS
 from intake.demo.contracts import Contract
 from intake.demo.life import Book, Life
 from intake.demo.people import address_of, person_name
@@ -57,17 +59,19 @@ class Usage:
         under_contract = 0
         for start, stop in life.days_as_customer():
             under_contract |= days_between(start, stop)
-        worked: list[int] = []
+        worked: list[tuple[int, int]] = []
         for start, removed in self._spells():
             kind = self.rng.choices(range(len(KINDS)), (26, 50, 24))[0]
             days = draw(planes[kind], rhythm.span, self.rng)
             days &= lively[self.rng.randrange(len(lively))] & under_contract & rhythm.happened
             days &= days_between(start, self.calendar.end if removed is None else removed)
-            worked.append(days)
-            self._person(days, removed)
-        active = count_by_day(worked, rhythm.span)
-        self._days(active)
-        self._tutorials(active)
+            worked.append((self._person(days, removed), days))
+        # The board is opened by everybody who works, the other features by some of them.
+        self._feature(BOARD, worked, lambda people: int(people * (4 + 5 * self.rng.random())))
+        for feature, likelihood in self._likelihoods().items():
+            used = self._drawn(feature, likelihood, worked)
+            self._feature(feature, used, lambda people: int(people * (1 + 4 * self.rng.random())))
+        self._tutorials(worked)
 
     def _spells(self) -> list[tuple[int, int | None]]:
         """Return for each end user the first day they could sign in, and the day they were removed."""
@@ -86,7 +90,7 @@ class Usage:
             seats = wanted
         return people[:MOST_PEOPLE] or [(story.joined, None)]
 
-    def _person(self, days: int, removed: int | None) -> None:
+    def _person(self, days: int, removed: int | None) -> int:
         life, calendar, sheet = self.life, self.calendar, self.book.end_users
         name = person_name(self.rng, life.company)
         mask, until, first, seen = 0, None, None, None
@@ -109,43 +113,80 @@ class Usage:
         add = self.book.activity_months.add
         for month, bits in by_month(days, self.months):
             add(pk, life.pk, month, bits)
+        return pk
 
-    def _days(self, active: bytes) -> None:
-        """Count features: the board by everybody who worked that day, the others by some of them."""
-        life, rng, random = self.life, self.rng, self.rng.random
-        add, pk, iso = self.book.usage_days.add, life.pk, self.calendar.iso
+    def _feature(self, feature: str, used: list[tuple[int, int]], events: Callable[[int], int]) -> None:
+        """Write down who used a feature in which months, and how many of them on each day."""
+        life, iso = self.life, self.calendar.iso
+        for pk, days in used:
+            for month, bits in by_month(days, self.months):
+                self.book.feature_months.add(pk, life.pk, feature, month, bits)
+        counts = count_by_day([days for _, days in used], self.rhythm.span)
+        for day in range(self.days_from, self.calendar.end):
+            if people := counts[day]:
+                self.book.usage_days.add(life.pk, feature, iso(day), max(events(people), people), people)
+
+    def _drawn(
+        self, feature: str, likelihood: Sequence[float], worked: list[tuple[int, int]]
+    ) -> list[tuple[int, int]]:
+        """Return who uses a feature at all, with the days on which they do."""
+        rng, fans = self.rng, FANS.get(feature, SOME)
+        planes = planes_of([chance / fans for chance in likelihood])
+        adopted = days_between(self._adopted_on(feature), self.calendar.end)
+        found = []
+        for pk, days in worked:
+            if rng.random() < fans:
+                days &= draw(planes, self.rhythm.span, rng) & adopted
+                if days:
+                    found.append((pk, days))
+        return found
+
+    def _adopted_on(self, feature: str) -> int:
+        """Return from which day on an account may use a feature: a new one is found bit by bit."""
+        if feature not in LAUNCHED:
+            return 0
+        return self.calendar.end - LAUNCHED[feature] + int(self.rng.expovariate(1 / 55))
+
+    def _likelihoods(self) -> dict[str, list[float]]:
+        """Return for each feature within the account's plans how likely an active person uses it, by day.
+
+        Rarer ones are given up earlier when things go badly.
+        """
+        life, rng = self.life, self.rng
         ignored = 0.45 if life.story.part.startswith("silent") else 0.14
         taste = {
-            feature: 0.0 if random() < ignored else rng.choice((0.6, 1.0, 1.0, 1.4))
+            feature: 0.0 if rng.random() < ignored else rng.choice((0.6, 1.0, 1.0, 1.4))
             for feature in sorted(SHARE)
         }
-        for day in range(self.days_from, self.calendar.end):
-            people = active[day]
-            if not people:
-                continue
-            text, liveliness = iso(day), life.liveliness[day // 7]
-            add(pk, BOARD, text, int(people * (4 + 5 * random())), people)
+        found: dict[str, list[float]] = {}
+        for day in range(self.calendar.end):
+            liveliness = life.liveliness[day // 7]
             for feature, share, floor in self._features(day):
                 pull = min(1.0, (liveliness - floor) * 4)
-                if pull > 0:
-                    users = int(people * share * taste[feature] * pull + random())
-                    if users:
-                        users = min(users, people)
-                        add(pk, feature, text, int(users * (1 + 4 * random())), users)
+                if pull > 0 and taste[feature]:
+                    if feature not in found:
+                        found[feature] = [0.0] * self.rhythm.span
+                    found[feature][day] = min(1.0, share * taste[feature] * pull)
+        return found
 
-    def _tutorials(self, active: bytes) -> None:
+    def _tutorials(self, worked: list[tuple[int, int]]) -> None:
         """Whoever is new looks at tutorials, most of all in the first weeks."""
         story = self.life.story
         # What they look at must not change what they do.
         rng = Random(f"tutorials/{self.life.pk}")  # noqa: S311
         until = min(self.calendar.end, story.joined + 120 if story.onboarded is None else story.onboarded)
-        for day in range(max(story.joined, self.days_from), until):
-            weeks = (day - story.joined) // 7
-            users = sum(rng.random() < 0.22 / (1 + weeks) for _ in range(active[day]))
-            if users:
-                tutorial = TUTORIALS[min(weeks, len(TUTORIALS) - 1)]
-                events = users + rng.randint(0, users)
-                self.book.usage_days.add(self.life.pk, tutorial, self.calendar.iso(day), events, users)
+        looked: dict[str, list[tuple[int, int]]] = {tutorial: [] for tutorial in TUTORIALS}
+        for pk, days in worked:
+            seen = dict.fromkeys(TUTORIALS, 0)
+            for day in range(max(story.joined, 0), until):
+                weeks = (day - story.joined) // 7
+                if days >> day & 1 and rng.random() < 0.22 / (1 + weeks):
+                    seen[TUTORIALS[min(weeks, len(TUTORIALS) - 1)]] |= 1 << day
+            for tutorial, bits in seen.items():
+                if bits:
+                    looked[tutorial].append((pk, bits))
+        for tutorial, used in looked.items():
+            self._feature(tutorial, used, lambda people: people + rng.randint(0, people))
 
     def _features(self, day: int) -> list[tuple[str, float, float]]:
         """Return the features within the account's plans on that day, rarer ones given up earlier."""

@@ -35,7 +35,8 @@ from surveys.models import Answer
 from team.models import Team, User
 from tickets import handling
 from tickets.models import Ticket
-from usage.models import MASK_DAYS, ActivityMonth, EndUser, UsageDay
+from usage.models import MASK_DAYS, ActivityMonth, EndUser, FeatureMonth, UsageDay
+from usage.verifying import differences as usage_differences
 
 YEAR = Period(date(2025, 3, 5), UNTIL)
 
@@ -130,6 +131,23 @@ def test_daily_usage_counts_the_people_whom_the_months_call_active(demo):
     assert counted == wanted
     for account, day, users in UsageDay.objects.values_list("account_id", "day", "users"):
         assert users <= counted[account, day]
+
+
+def test_the_people_counted_for_a_feature_are_those_who_used_it(demo):
+    people: Counter[tuple[int, str, date]] = Counter()
+    first = UNTIL - timedelta(days=60)
+    for row in FeatureMonth.objects.filter(month__gte=first.replace(day=1)):
+        for bit in range(31):
+            if row.days >> bit & 1:
+                people[row.account_id, row.feature, row.month + timedelta(days=bit)] += 1
+    counted = {
+        (account, feature, day): users
+        for account, feature, day, users in UsageDay.objects.values_list(
+            "account_id", "feature", "day", "users"
+        )
+    }
+    assert counted == {key: users for key, users in people.items() if key[2] >= first}
+    assert not [line for line in usage_differences() if " used " in line]
 
 
 @pytest.mark.django_db

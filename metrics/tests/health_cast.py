@@ -37,7 +37,7 @@ def be_active(account: Account, *people: tuple[int, ...], prefix: str = "p") -> 
             external_id=f"{prefix}-{account.pk}-{number}",
             defaults={"account": account},
         )
-        record_activity({(user.pk, account.pk): {TODAY - timedelta(days=back) for back in backs}})
+        record_activity({(user.pk, account.pk): {"board": {TODAY - timedelta(days=back) for back in backs}}})
         users.append(user)
     return users
 

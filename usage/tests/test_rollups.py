@@ -3,12 +3,14 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from django.db import transaction
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import Account
-from usage.models import MASK_DAYS, ActivityMonth, EndUser, Event, UsageDay
-from usage.rollups import record_events, shift_mask, window_mask
+from usage.models import MASK_DAYS, ActivityMonth, EndUser, Event, FeatureMonth, UsageDay
+from usage.rollups import fill_features, record_events, shift_mask, window_mask
+from usage.verifying import differences
 
 DAY = date(2026, 3, 31)
 
@@ -84,3 +86,57 @@ def test_a_window_read_from_a_shifted_mask_finds_the_days_in_it(back, ahead, day
     moved = shift_mask(mask, from_day=DAY, to_day=until)
     kept = [n + ahead for n in back if n + ahead < MASK_DAYS]
     assert moved == sum(1 << n for n in kept)
+
+
+def test_the_days_of_each_feature_are_kept_beside_the_days_of_all(bob):
+    record_events([event(bob, 1, DAY), event(bob, 2, DAY - timedelta(days=1), "billing")])
+    record_events([event(bob, 3, DAY, "billing"), event(bob, 4, DAY)])
+    kept = dict(FeatureMonth.objects.values_list("feature", "days"))
+    assert kept == {"reports": 1 << 30, "billing": 1 << 30 | 1 << 29}
+    assert ActivityMonth.objects.get().days == 1 << 30 | 1 << 29
+    assert list(differences()) == []
+
+
+def test_an_installation_that_kept_no_features_makes_them_from_its_events(bob):
+    gone = EndUser.objects.create(account=bob.account, source="app", external_id="gone")
+    record_events([event(bob, 1, DAY), event(bob, 2, DAY, "billing"), event(gone, 1, DAY)])
+    gone.delete()
+    kept = list(FeatureMonth.objects.order_by("feature").values_list("feature", "month", "days"))
+    FeatureMonth.objects.all().delete()
+    assert "by the events" in next(iter(differences()))
+    for _ in range(2):
+        fill_features()
+        assert list(FeatureMonth.objects.order_by("feature").values_list("feature", "month", "days")) == kept
+
+
+def test_a_feature_used_on_a_day_without_activity_is_found(bob):
+    record_events([event(bob, 1, DAY)])
+    FeatureMonth.objects.update(days=1 << 30 | 1)
+    assert [line.split(" used ")[1] for line in differences()] == [
+        "reports on 2026-03-01, but was not active that day."
+    ]
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from("abc")), max_size=12), st.randoms())
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_order_of_events_changes_no_roll_up(bob, told, random):
+    events = [(number, *one) for number, one in enumerate(told)]
+    found = []
+    for _ in range(2):
+        with transaction.atomic():
+            for number, back, feature in events:
+                record_events([event(bob, number, DAY - timedelta(days=back), feature)])
+            found.append(
+                [
+                    list(model.objects.order_by(*key).values_list(*key, *values))
+                    for model, key, values in (
+                        (ActivityMonth, ["month"], ["days"]),
+                        (FeatureMonth, ["month", "feature"], ["days"]),
+                        (UsageDay, ["day", "feature"], ["events", "users"]),
+                    )
+                ]
+            )
+            assert list(differences()) == []
+            transaction.set_rollback(True)
+        random.shuffle(events)
+    assert found[0] == found[1]

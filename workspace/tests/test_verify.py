@@ -9,7 +9,7 @@ from accounts.models import Account, Movement
 from accounts.tests.factories import make_account, subscribe
 from tickets.handling import refresh
 from tickets.models import Ticket, TicketEvent, TicketSource
-from usage.models import ActivityMonth, EndUser, Event, UsageDay
+from usage.models import ActivityMonth, EndUser, Event, FeatureMonth, UsageDay
 from usage.rollups import record_events
 
 pytestmark = pytest.mark.django_db
@@ -53,6 +53,7 @@ def test_untouched_data_verify(acme):
         (UsageDay, {"events": 7}, "the events say"),
         (EndUser, {"activity": 3}, "mask and months disagree about 2026-03-01"),
         (ActivityMonth, {"days": 0}, "mask and months disagree about 2026-03-02"),
+        (FeatureMonth, {"days": 0}, "used x on 2026-03-02 by the events, by the roll-up not"),
         (Ticket, {"resolved_at": None}, "its events say 2026-03-02"),
     ],
 )
