@@ -962,17 +962,127 @@ def license_utilization(*, active_users: Number, seats: Number) -> Decimal | Non
     return per_cent(active_users, seats)
 
 
-def stickiness(*, daily_active_total: Number, days: Number, monthly_active_users: Number) -> Decimal | None:
+def stickiness(*, daily_active_total: Number, monthly_active_users: Number) -> Decimal | None:
     """Return which part of a month's users come on an average day.
 
-    Formula: mean daily active users over the 30 days ÷ monthly active users × 100
+    Formula: mean daily active users over the 30 days ÷ monthly active users × 100; the mean is the
+             active days of all users ÷ 30
     Unit:    per cent
     Source:  daily activity of end users
 
-    >>> stickiness(daily_active_total=600_000, days=30, monthly_active_users=100_000)
+    >>> stickiness(daily_active_total=30 * 20_000, monthly_active_users=100_000)
     Decimal('20')
     """
-    return None if not days else per_cent(Decimal(daily_active_total) / Decimal(days), monthly_active_users)
+    return per_cent(Decimal(daily_active_total) / 30, monthly_active_users)
+
+
+def user_retention_rate(*, still_active: Number, active_before: Number) -> Decimal | None:
+    """Return the share of the users of one period who come in the next one too.
+
+    Formula: active in this period and the previous one ÷ active in the previous one × 100
+    Unit:    per cent
+    Source:  daily activity of end users
+
+    >>> user_retention_rate(still_active=3, active_before=4)
+    Decimal('75')
+    """
+    return per_cent(still_active, active_before)
+
+
+def active_share(*, active_users: Number, known_users: Number) -> Decimal | None:
+    """Return the share of all known users who are active.
+
+    Formula: end users active in the period ÷ all known end users × 100
+    Unit:    per cent
+    Source:  daily activity of end users; known is who was seen by the end of the period and not
+             removed before its start
+
+    >>> active_share(active_users=6, known_users=8)
+    Decimal('75')
+    """
+    return per_cent(active_users, known_users)
+
+
+def account_retention_rate(
+    *, accounts_still_active: Number, accounts_active_before: Number
+) -> Decimal | None:
+    """Return the share of the accounts with active users that have some in the next period too.
+
+    Formula: accounts active in this period and the previous one ÷ accounts active in the previous one × 100
+    Unit:    per cent
+    Source:  daily activity of end users
+
+    >>> round(account_retention_rate(accounts_still_active=34, accounts_active_before=49), 2)
+    Decimal('69.39')
+    """
+    return per_cent(accounts_still_active, accounts_active_before)
+
+
+def user_abandonment_rate(*, stopped: Number, users_at_start: Number) -> Decimal | None:
+    """Return the share of the users at the start who have stopped using the product.
+
+    Formula: end users who stopped, or were removed ÷ end users at start × 100
+    Unit:    per cent
+    Source:  daily activity of end users; at start is who was active in the 30 days before the period,
+             stopped who was not in the last 30 days up to its end
+
+    >>> user_abandonment_rate(stopped=1, users_at_start=5)
+    Decimal('20')
+    """
+    return per_cent(stopped, users_at_start)
+
+
+def feature_adoption(*, accounts_using: Number, customers: Number) -> Decimal | None:
+    """Return the share of the customers that use a feature.
+
+    Formula: customers that used the feature in the period ÷ all customers × 100
+    Unit:    per cent
+    Source:  daily usage by account and feature; the movement ledger, customers at the end of the period
+
+    >>> feature_adoption(accounts_using=3, customers=12)
+    Decimal('25')
+    """
+    return per_cent(accounts_using, customers)
+
+
+def feature_adoption_by_users(*, users_using: Number, known_users: Number) -> Decimal | None:
+    """Return the share of the end users who use a feature.
+
+    Formula: end users who used the feature in the period ÷ all known end users × 100
+    Unit:    per cent
+    Source:  daily activity of end users by feature; known is who was seen by the end of the period
+             and not removed before its start
+
+    >>> feature_adoption_by_users(users_using=1, known_users=4)
+    Decimal('25')
+    """
+    return per_cent(users_using, known_users)
+
+
+def adoption_breadth(*, features_used: Number, features_in_plan: Number) -> Decimal | None:
+    """Return how much of what is in their plans customers use.
+
+    Formula: Σ features of the plan that were used ÷ Σ features in the plan × 100, over customers
+    Unit:    per cent
+    Source:  daily usage by account and feature, and the plan at the end of the period
+
+    >>> adoption_breadth(features_used=3, features_in_plan=8)
+    Decimal('37.5')
+    """
+    return per_cent(features_used, features_in_plan)
+
+
+def adoption_depth(*, events: Number, active_users: Number) -> Decimal | None:
+    """Return how much an active user does.
+
+    Formula: events in the period ÷ end users active in the period
+    Unit:    events for each active user
+    Source:  daily usage by account and feature, daily activity of end users
+
+    >>> adoption_depth(events=90, active_users=20)
+    Decimal('4.5')
+    """
+    return None if not active_users else Decimal(events) / Decimal(active_users)
 
 
 # --- What an installation defines itself ----------------------------------------------

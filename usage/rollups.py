@@ -125,7 +125,7 @@ def record_activity(
     _move_masks(days_of, last_seen or {})
 
 
-def features_of_events() -> QuerySet[Event, dict[str, Any]]:
+def features_of_events() -> QuerySet[Any, Any]:
     """Return who used which feature for which account on which day, as far back as events are kept."""
     day = TruncDate("happened_at", tzinfo=get_default_timezone())
     return (

@@ -564,7 +564,7 @@ class Rows(Sequence[dict[str, Any]]):
             people = people.annotate(
                 kpi_account=Min(f"{prefix}pk"), kpi_amount=Count(self.amount.of, distinct=True)
             )
-            return people.order_by("kpi_account", *columns)
+            return people.filter(kpi_amount__gt=0).order_by("kpi_account", *columns)
         annotations |= {"kpi_account": F(f"{prefix}pk"), "kpi_account_name": F(f"{prefix}name")}
         rows = facts.annotate(**annotations).order_by().values(*annotations)
         if self.amount.kind == "count":

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from django.conf import settings
 from django.db.models import (
@@ -42,6 +43,8 @@ from csplatform.periods import Period
 from metrics.calculations import Spread
 from metrics.kpis.definition import DIMENSIONS, Amount, Part, Scope
 from team.models import User
+
+Read = TypeVar("Read")
 
 MICRO = 1_000_000
 # SQLite takes 500 SELECTs in one statement; planning more than this many costs more than it saves.
@@ -393,11 +396,35 @@ class Tally:
         }
 
 
+_read_once: ContextVar[dict[str, Any] | None] = ContextVar("read_once", default=None)
+
+
+def once_a_count(name: str, read: Callable[[], Read]) -> Read:
+    """Return what `read` returns; all that is counted together reads it once.
+
+    For the few rows that facts depend on and that no join reaches, such as a setting.
+    """
+    known = _read_once.get()
+    if known is None:
+        return read()
+    if name not in known:
+        known[name] = read()
+    return cast(Read, known[name])
+
+
 def count(terms: Iterable[Term]) -> dict[Any, dict[str, Tally]]:
     """Count all terms; return {term key: {group: tally}}. A key may have several terms.
 
     What several questions ask alike, such as the closing MRR, is counted once.
     """
+    token = _read_once.set({})
+    try:
+        return _count(terms)
+    finally:
+        _read_once.reset(token)
+
+
+def _count(terms: Iterable[Term]) -> dict[Any, dict[str, Tally]]:
     found: dict[Any, dict[str, Tally]] = {}
     keys: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
     different: dict[tuple[Any, ...], Term] = {}

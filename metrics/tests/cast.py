@@ -23,6 +23,7 @@ from accounts.models import (
     Milestone,
     OutcomeMetric,
     OutcomeValue,
+    Plan,
     Referral,
     Renewal,
     Touch,
@@ -34,7 +35,7 @@ from surveys.models import Answer, Invitation, Response, Survey
 from team.models import User
 from tickets import calendar, handling
 from tickets.models import Ticket, TicketEvent, TicketSource
-from usage.models import ActivityMonth, EndUser, UsageDay
+from usage.models import ActivityMonth, EndUser, FeatureMonth, UsageDay
 
 FEBRUARY = Period(date(2026, 2, 1), date(2026, 3, 1))
 NOW = datetime(2026, 3, 10, 9, tzinfo=UTC)
@@ -114,6 +115,7 @@ def make_company() -> Cast:
     _tickets(acme, globex)
     _answered_tickets(acme, globex)
     _usage(acme, globex)
+    _features(acme, globex, initech)
     _starts(acme, globex)
     _outcomes(acme, globex)
     _referrals(accounts)
@@ -491,3 +493,40 @@ def _usage(acme: Account, globex: Account) -> None:
     active(people[2], globex, date(2026, 1, 30), date(2026, 1, 29))
     active(people[3], globex, date(2026, 1, 28))
     active(people[4], globex, date(2026, 3, 1))
+
+
+def used(
+    user: EndUser | None, account: Account, feature: str, *days: date, events: int = 1, users: int = 1
+) -> None:
+    """Let somebody use a feature on these days, in all roll-ups; without a person only the account's."""
+    for day in days:
+        if user is not None:
+            active(user, account, day)
+            row, _ = FeatureMonth.objects.get_or_create(
+                end_user=user, account=account, feature=feature, month=day.replace(day=1)
+            )
+            row.days |= 1 << (day.day - 1)
+            row.save()
+        UsageDay.objects.create(account=account, feature=feature, day=day, events=events, users=users)
+
+
+def _features(acme: Account, globex: Account, initech: Account) -> None:
+    """Acme uses two of the three features of its plan, Globex one that is not in its own."""
+    Plan.objects.filter(code="basic").update(features=["board", "reports"])
+    Plan.objects.filter(code="pro").update(features=["board", "reports", "forecast"])
+    regular, new, former = (
+        EndUser.objects.create(
+            account=acme, source="app", external_id=name, first_seen_on=seen, removed_on=removed
+        )
+        for name, seen, removed in (
+            ("regular", date(2026, 1, 9), None),
+            ("new", february(5), None),
+            ("former", date(2025, 6, 1), february(20)),
+        )
+    )
+    used(regular, acme, "board", date(2026, 1, 9), february(2), february(3), february(27), events=4)
+    used(regular, acme, "reports", february(3))
+    used(new, acme, "board", february(5), events=7)
+    used(former, globex, "forecast", date(2026, 1, 20), february(4))
+    used(None, globex, "board", february(6), events=3)
+    used(None, initech, "board", february(6), events=0, users=0)

@@ -81,7 +81,7 @@ def both_ends(interval: Interval | None) -> list[str]:
         ("D14 5,5,4,3,1", customer_satisfaction(satisfied=3, answers=5), "60.00"),
         ("D15 mean", customer_effort_score(score_total=7 + 7 + 6 + 5 + 4 + 2 + 1, answers=7), "4.57"),
         ("D15 share", ease_share(easy=4, answers=7), "57.14"),
-        ("D19", stickiness(daily_active_total=30 * 20_000, days=30, monthly_active_users=100_000), "20.00"),
+        ("D19", stickiness(daily_active_total=30 * 20_000, monthly_active_users=100_000), "20.00"),
     ],
 )
 def test_a_worked_example_comes_out(example: str, value: Decimal | None, expected: str) -> None:
