@@ -26,13 +26,15 @@ const plain = (value, places) =>
   new Intl.NumberFormat("en-GB", { maximumFractionDigits: places }).format(value).replace("-", MINUS);
 
 /** A number in its chart's unit, as the filter `as_unit` writes it; `short` for axes. */
-function words(value, { unit, symbol }, short = false) {
+function words(value, { unit, symbol, step }, short = false) {
   if (value === null || value === undefined) return "no data";
   if (unit === "money") {
     const sign = value < 0 ? MINUS : "";
     const size = Math.abs(value);
     const [scale, letter] = !short || size < 1000 ? [1, ""] : size < 1e6 ? [1e3, "k"] : size < 1e9 ? [1e6, "M"] : [1e9, "bn"];
-    const figure = plain(size / scale, scale > 1 ? (size / scale < 10 ? 1 : 0) : size >= 1000 ? 0 : 2);
+    // Steps of less than a thousand would all be called alike without a decimal.
+    const isFine = size / scale < 10 || (step && (step / scale) % 1 !== 0);
+    const figure = plain(size / scale, scale > 1 ? (isFine ? 1 : 0) : size >= 1000 ? 0 : 2);
     return `${sign}${symbol}${NBSP}${figure}${letter && NBSP + letter}`;
   }
   if (unit === "percent") return `${plain(value, 1)}${NBSP}%`;
@@ -166,6 +168,7 @@ function fit(spec, option) {
   const figures = spec.series.flatMap((series) => [...series.values, ...series.low, ...series.high]).filter((value) => value !== null);
   const low = Math.min(...figures, ...marked, ...(spec.fromZero ? [0] : []));
   Object.assign(option.yAxis, axis(low, Math.max(...figures, ...marked)));
+  spec.step = option.yAxis.interval;
 }
 
 const KINDS = {
@@ -281,6 +284,7 @@ const KINDS = {
     const floor = partial.length ? Math.min(...partial) : 0;
     const span = Math.max(...ends) - floor;
     Object.assign(option.yAxis, axis(floor > span ? floor - span * 0.4 : Math.min(0, ...ends), Math.max(...ends)));
+    spec.step = option.yAxis.interval;
     const bottom = option.yAxis.min;
     option.yAxis.scale = false;
     option.xAxis.axisLabel.interval = 0;

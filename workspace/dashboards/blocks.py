@@ -156,7 +156,8 @@ class Counts(OverTime):
             )
             for part in self.parts
         ]
-        last = ", ".join(f"{each.name.lower()} {as_unit(each.values[-1], unit)}" for each in series)
+        newest = [(each.name.lower(), each.values[-1]) for each in series]
+        last = ", ".join(f"{name} {as_unit(value, unit)}" for name, value in newest if value is not None)
         summary = f"{step_labels(periods)[-1]}: {last}."
         if not any(value for each in series for value in each.values):
             series, summary = [], "Nothing in any of them."
@@ -188,7 +189,8 @@ class Breakdown(Block):
         answer = known[question]
         groups = sorted(_with_something(answer), key=_by_size)
         shown = groups[:MOST_BARS]
-        said = [f"{group.label} {as_unit(group.figure.value, answer.unit)}" for group in shown[:3]]
+        with_value = [group for group in shown if group.figure.value is not None]
+        said = [f"{group.label} {as_unit(group.figure.value, answer.unit)}" for group in with_value[:3]]
         rest = f" {len(groups) - len(shown)} smaller ones are not drawn." if len(groups) > len(shown) else ""
         chart = Chart(
             kind="bars",

@@ -37,6 +37,9 @@ _MOVEMENTS = Counts(
 
 _WATERFALL = Waterfall(title="From opening to closing", pick=Pick(kpi="mrr"), is_wide=True)
 
+_HEALTH = Tile(kpi="average_health", label="Average health", tone="green")
+_MRR_AT_RISK = Tile(kpi="mrr_at_risk", label="MRR at risk", tone="red")
+
 EXECUTIVE = Dashboard(
     slug="executive",
     label="Executive",
@@ -50,8 +53,8 @@ EXECUTIVE = Dashboard(
                 _GRR,
                 _CHURN,
                 Tile(kpi="customer_count"),
-                Tile(kpi="arpa", label="Revenue per account"),
-                Tile(kpi="quick_ratio", tone="green"),
+                _HEALTH,
+                _MRR_AT_RISK,
                 _NPS,
             ),
         ),
@@ -63,6 +66,23 @@ EXECUTIVE = Dashboard(
                 Course(title="Recurring revenue", picks=(Pick(kpi="mrr", label="MRR"),)),
                 Course(title="Customer churn", picks=(_CHURN,), tones=("red",)),
                 Course(title="Net Promoter Score", picks=(_NPS,), tones=("teal",)),
+                Course(
+                    title="Health",
+                    picks=(
+                        Pick(kpi="average_health", label="Each customer the same"),
+                        Pick(kpi="average_health", variant="mrr", label="Weighted by MRR"),
+                    ),
+                    tones=("green", "accent"),
+                ),
+                Counts(
+                    title="Customers by health",
+                    pick=Pick(kpi="average_health"),
+                    parts=(
+                        Part("green", "Healthy", "green"),
+                        Part("yellow", "Watch", "yellow"),
+                        Part("red", "At risk", "red"),
+                    ),
+                ),
             ),
         ),
         Section(
@@ -99,6 +119,30 @@ REVENUE = Dashboard(
                 _MOVEMENTS,
                 Waterfall(title="From last year’s customers to net retention", pick=_NRR, is_wide=True),
                 LargestMovements(title="Largest movements", is_wide=True),
+            ),
+        ),
+        Section(
+            key="renewals",
+            title="Renewals",
+            tiles=(
+                Tile(kpi="renewal_rate", label="Contracts renewed", tone="green", has_course=False),
+                Tile(kpi="gross_renewal_rate", label="Gross renewal", tone="green", has_course=False),
+                Tile(kpi="net_renewal_rate", label="Net renewal", tone="green", has_course=False),
+                Tile(kpi="committed_mrr", label="Committed MRR", has_course=False),
+            ),
+            blocks=(
+                Breakdown(
+                    title="Contracts renewed by segment",
+                    pick=Pick(kpi="renewal_rate"),
+                    group_by="segment",
+                    tone="green",
+                ),
+                Breakdown(
+                    title="Net renewal by segment",
+                    pick=Pick(kpi="net_renewal_rate"),
+                    group_by="segment",
+                    tone="green",
+                ),
             ),
         ),
         Section(
@@ -327,16 +371,114 @@ ADOPTION = Dashboard(
     ),
 )
 
+_TIME_TO_VALUE = Tile(kpi="time_to_value", months=_YEAR, tone="violet")
+_ONBOARDING_TIME = Tile(kpi="onboarding_time", months=_YEAR, tone="violet")
+
+ONBOARDING = Dashboard(
+    slug="onboarding",
+    label="Onboarding",
+    intro="How new customers begin, how soon they get what they came for, and what it brings them.",
+    sections=(
+        Section(
+            key="figures",
+            tiles=(
+                Tile(kpi="onboarding_completion_rate", tone="green"),
+                Tile(
+                    kpi="onboarding_completion_rate",
+                    variant="on_time",
+                    label="Completed on time",
+                    tone="green",
+                ),
+                _ONBOARDING_TIME,
+                _TIME_TO_VALUE,
+                Tile(kpi="tutorial_visits"),
+                Tile(kpi="referrals", tone="teal"),
+            ),
+        ),
+        Section(
+            key="courses",
+            title="The last twelve months",
+            blocks=(
+                Course(
+                    title="Onboarding completed",
+                    picks=(
+                        Pick(kpi="onboarding_completion_rate", label="Completed by now"),
+                        Pick(kpi="onboarding_completion_rate", variant="on_time", label="On time"),
+                    ),
+                    tones=("green", "accent"),
+                ),
+                Course(title="Median days", picks=(_ONBOARDING_TIME, _TIME_TO_VALUE)),
+                Counts(
+                    title="Of those who started, who got there",
+                    pick=_TIME_TO_VALUE,
+                    parts=(
+                        Part("reached", "Reached it", "green"),
+                        Part("not_yet", "Not yet", "grey"),
+                    ),
+                ),
+                Course(
+                    title="Tutorial visits per account",
+                    picks=(Pick(kpi="tutorial_visits"),),
+                    tones=("violet",),
+                ),
+            ),
+        ),
+        Section(
+            key="groups",
+            title="Who gets there",
+            blocks=(
+                Breakdown(
+                    title="Time to value by segment", pick=_TIME_TO_VALUE, group_by="segment", tone="violet"
+                ),
+                Breakdown(
+                    title="Time to value by milestone",
+                    pick=_TIME_TO_VALUE,
+                    group_by="milestone",
+                    tone="violet",
+                ),
+            ),
+        ),
+        Section(
+            key="outcomes",
+            title="What it brings them",
+            blocks=(
+                Breakdown(
+                    title="Median change of customers’ own figures",
+                    pick=Pick(kpi="outcome_change"),
+                    group_by="metric",
+                    tone="green",
+                ),
+                Breakdown(
+                    title="Referrals by how likely they were",
+                    pick=Pick(kpi="referrals", months=_YEAR),
+                    group_by="likely",
+                    tone="teal",
+                ),
+            ),
+        ),
+    ),
+)
+
 TEAM = Dashboard(
     slug="team",
     label="Team",
-    intro="What each CSM looks after, and how their accounts do.",
+    intro="What each CSM looks after, what they do for it, and how their accounts fare.",
     sections=(
         Section(
+            key="figures",
+            tiles=(
+                Tile(kpi="touches", has_course=False),
+                Tile(kpi="touch_coverage", label="Touch coverage", tone="green", has_course=False),
+                Tile(kpi="tasks_completed", has_course=False),
+                Tile(kpi="accounts_at_risk", tone="red", has_course=False),
+            ),
+        ),
+        Section(
             key="csms",
+            title="By CSM",
             blocks=(
                 PerGroup(
-                    title="By CSM",
+                    title="What they look after",
                     group_by="csm",
                     corner="CSM",
                     picks=(
@@ -345,9 +487,40 @@ TEAM = Dashboard(
                         Pick(kpi="net_new_mrr", label="Net new MRR"),
                         Pick(kpi="nrr", months=_YEAR, label="NRR, 12 months"),
                         Pick(kpi="customer_churn_rate", label="Churn"),
+                        Pick(kpi="average_health", label="Health"),
+                        Pick(kpi="accounts_at_risk", label="At risk"),
                         Pick(kpi="nps", label="NPS"),
+                    ),
+                ),
+                PerGroup(
+                    title="What they do",
+                    group_by="csm",
+                    corner="CSM",
+                    picks=(
+                        Pick(kpi="touches", label="Touches"),
+                        Pick(kpi="touch_coverage", label="Coverage"),
+                        Pick(kpi="demos_booked", label="Demos"),
+                        Pick(kpi="trainings_held", label="Trainings"),
+                        Pick(kpi="tasks_completed", label="Tasks"),
+                        Pick(kpi="onboarding_completion_rate", label="Onboarded"),
                         Pick(kpi="ticket_backlog", label="Open tickets"),
                     ),
+                ),
+            ),
+        ),
+        Section(
+            key="days",
+            title="Day by day",
+            blocks=(
+                Course(
+                    title="Touches and tasks",
+                    picks=(
+                        Pick(kpi="touches", label="Touches"),
+                        Pick(kpi="tasks_completed", label="Tasks completed"),
+                    ),
+                    tones=("accent", "green"),
+                    is_fine=True,
+                    is_wide=True,
                 ),
             ),
         ),
@@ -357,12 +530,25 @@ TEAM = Dashboard(
 CSM = Dashboard(
     slug="csm",
     label="CSM",
-    intro="One CSM's own accounts.",
+    intro="How the accounts of one CSM do, and what was done for them.",
     is_of_one_csm=True,
     sections=(
         Section(
             key="figures",
-            tiles=(_MRR, Tile(kpi="customer_count"), _NRR, _GRR, _CHURN, _NPS),
+            tiles=(
+                _MRR,
+                _NRR,
+                _GRR,
+                _CHURN,
+                Tile(kpi="customer_count"),
+                _HEALTH,
+                _MRR_AT_RISK,
+                _NPS,
+                Tile(kpi="touches", has_course=False),
+                Tile(kpi="touch_coverage", tone="green", has_course=False),
+                Tile(kpi="tasks_completed", has_course=False),
+                Tile(kpi="ticket_backlog", label="Open tickets", tone="red", has_course=False),
+            ),
         ),
         Section(
             key="courses",
@@ -381,5 +567,6 @@ CSM = Dashboard(
 )
 
 DASHBOARDS = {
-    dashboard.slug: dashboard for dashboard in (EXECUTIVE, REVENUE, VOICE, SUPPORT, ADOPTION, TEAM, CSM)
+    dashboard.slug: dashboard
+    for dashboard in (EXECUTIVE, REVENUE, VOICE, SUPPORT, ADOPTION, ONBOARDING, TEAM, CSM)
 }

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,17 +19,20 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts import ledger
+from accounts.models import Account, ExchangeRate
 from accounts.tests.factories import make_account, subscribe
 from csplatform.periods import Period
 from metrics.kpis import KPIS, Answer, Filters, ask, read_question
-from metrics.models import Target
+from metrics.models import Annotation, Target
 from metrics.tests.health_cast import NOON, TODAY, answer, open_ticket
 from playbooks.tests.cast import CANARY, World, hold, make_world, stop_the_clock
+from surveys.models import Response
 from workspace.charts import Chart
 from workspace.dashboards import selection
 from workspace.dashboards.answering import ShownDashboard, answer_dashboard
 from workspace.dashboards.blocks import Table
 from workspace.dashboards.catalogue import DASHBOARDS
+from workspace.dashboards.definition import Card
 from workspace.dashboards.selection import Selection, in_words, preset_period, step_labels
 
 pytestmark = pytest.mark.django_db
@@ -103,6 +106,10 @@ def addresses_of(shown: ShownDashboard) -> list[str]:
                 lines = [*card.content.lines, card.content.total]
                 found += [cell.href for line in lines for cell in line.cells if cell.href]
     return found
+
+
+def card_of(shown: ShownDashboard, title: str) -> Card:
+    return next(card for section in shown.sections for card in section.cards if card.title == title)
 
 
 # --- The definitions ------------------------------------------------------------------
@@ -192,7 +199,7 @@ def test_every_figure_is_what_the_kpi_says_when_asked_alone(world: World, slug):
     shown = shown_to(world.ada, slug)
     # The newest of each place: the others differ in their days only.
     figures = [tile.answer for tile in shown.tiles]
-    figures += [card.answers[-1] for section in shown.sections for card in section.cards]
+    figures += [said for section in shown.sections for card in section.cards for said in card.answers[-1:]]
     for said in figures:
         alone = ask(said.question)
         assert (said.value, said.figure.counts, said.unit) == (alone.value, alone.figure.counts, alone.unit)
@@ -277,6 +284,50 @@ def test_the_waterfall_closes_and_each_bar_opens_its_movements(world: World):
     links = dict(zip(chart.categories, series.links, strict=True))
     assert "part=churned#rows" in links["Churned"]
     assert "Initech" in signed_in(world.ada).get(links["Churned"].split("#")[0]).content.decode()
+
+
+def test_the_largest_movements_come_first_with_their_contract_and_in_one_currency(world: World):
+    ExchangeRate.objects.create(currency="JPY", starts_on=date(2025, 1, 1), rate=Decimal("0.006"))
+    for name, amount, currency in (("Small", 20_000, "JPY"), ("Large", 5_000, "EUR")):
+        account = make_account(name)
+        subscribe(account, amount, date(2026, 6, 2), currency=currency)
+        hold(account, world.ada)
+    shown = shown_to(world.ada, "revenue")
+    moves = card_of(shown, "Largest movements").content
+    assert [(move.account, move.kind, move.amount) for move in moves] == [
+        ("Large", "New", 5000),
+        ("Initech", "Churn", -300),
+        ("Small", "New", 120),
+        ("Globex", "Contraction", -100),
+    ]
+    assert moves[0].href == Account.objects.get(name="Large").get_absolute_url() + "#money"
+    assert {move.unit for move in moves} == {"EUR"}
+
+
+def test_what_happened_is_marked_on_courses_and_said_once(world: World):
+    Annotation.objects.create(day=date(2026, 5, 4), text="Price change")
+    Annotation.objects.create(day=date(2020, 5, 4), text="Long ago")
+    shown = shown_to(world.ada, "executive")
+    chart = card_of(shown, "Retention of revenue").content
+    assert [(mark.category, mark.label) for mark in chart.marks] == [("May", "Price change")]
+    text = printed(signed_in(world.ada), "executive")
+    assert text.count("<strong>4 May 2026</strong> Price change") == 1
+    assert "Long ago" not in text
+
+
+def test_a_change_is_told_from_chance(world: World):
+    before = datetime.combine(date(2026, 3, 1), time(12), UTC)
+    back = (NOON - before).days
+    for _ in range(60):
+        answer(world.acme, "nps", 10, back=back)
+        answer(world.acme, "nps", 2, back=20)
+    tile = next(tile for tile in shown_to(world.ada, "voice").tiles if tile.label == "NPS")
+    assert tile.note == "change significant"
+    Response.objects.filter(given_at__lt=before + timedelta(days=2)).delete()
+    answer(world.acme, "nps", 10, back=back)
+    Response.objects.filter(pk__gt=0, answers__score=2).delete()
+    tile = next(tile for tile in shown_to(world.ada, "voice").tiles if tile.label == "NPS")
+    assert tile.note == "change not significant"
 
 
 def test_a_target_and_a_benchmark_are_drawn(world: World):
