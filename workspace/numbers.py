@@ -49,7 +49,7 @@ from metrics.kpis import (
 from metrics.kpis.cohorts import COHORT_RETENTION, matrix
 from metrics.kpis.definition import MARGIN
 from metrics.kpis.documents import UNITS
-from metrics.models import KpiSnapshot, Target
+from metrics.models import CustomKpi, KpiSnapshot, Target, may_define
 from playbooks.forms import DateInput
 from team.models import User
 from workspace.annotations import marks_over
@@ -110,17 +110,26 @@ class Card:
 def catalogue(request: HttpRequest) -> HttpResponse:
     """All KPIs, as stored last night where that is kept for this reader, else worked out now."""
     now = timezone.now()
-    months = _stored_months(request.user, day_of(now))
-    cards = _stored_cards(months, request.user) if months else _fresh_cards(request.user, day_of(now))
+    kpis = dict(KPIS.items())
+    months = _stored_months(request.user, day_of(now), kpis)
+    # What was defined here a moment ago may not be stored yet; nothing stored would look like 0.
+    fresh = [kpi for kpi in kpis.values() if not months or (kpi.is_custom and kpi.slug not in months)]
+    stored = [kpi for kpi in kpis.values() if months and (not kpi.is_custom or kpi.slug in months)]
+    cards = _stored_cards(months, request.user, stored) if stored else []
+    cards += _fresh_cards(request.user, day_of(now), fresh) if fresh else []
     themes = [(theme, list(found)) for theme, found in groupby(cards, key=lambda card: card.kpi.theme)]
     stored_at = max((row.computed_at for found in months.values() for row in found.values()), default=None)
-    return render(request, "workspace/kpis.html", {"themes": themes, "stored_at": stored_at, "now": now})
+    context: dict[str, Any] = {"themes": themes, "stored_at": stored_at, "now": now}
+    if may_define(request.user):
+        hidden = CustomKpi.objects.exclude(state=CustomKpi.State.PUBLISHED).filter(current__isnull=False)
+        context["hidden"] = hidden.select_related("current")
+    return render(request, "workspace/kpis.html", context)
 
 
 _Months = dict[str, dict[date, KpiSnapshot]]
 
 
-def _stored_months(user: Any, today: date) -> _Months:
+def _stored_months(user: Any, today: date, kpis: Mapping[str, Kpi]) -> _Months:
     """Return {KPI: {first day of a month: what was stored last about it}} of what `user` reads."""
     if user.role == User.Role.MANAGER:
         # A team's numbers are no sum of its members': people count once. They are worked out.
@@ -129,23 +138,23 @@ def _stored_months(user: Any, today: date) -> _Months:
     firsts = [newest - relativedelta(months=back) for back in range(MONTHS_SHOWN + 1)]
     group_by = "csm" if user.role == User.Role.CSM else ""
     found = KpiSnapshot.objects.visible_to(user).filter(
-        group_by=group_by, variant__in={kpi.default.slug for kpi in KPIS.values()}, starts_on__in=firsts
+        group_by=group_by, variant__in={kpi.default.slug for kpi in kpis.values()}, starts_on__in=firsts
     )
     ends = [first + relativedelta(months=1) - timedelta(days=1) for first in firsts]
     this_month = found.filter(starts_on=newest, ends_on__gt=newest).order_by("-ends_on")[:1]
     last_stored = list(this_month.values_list("ends_on", flat=True))
     months: _Months = {}
     for row in found.filter(ends_on__in=[*ends, *last_stored]).order_by("starts_on", "ends_on"):
-        kpi = KPIS.get(row.kpi)
+        kpi = kpis.get(row.kpi)
         if kpi and row.variant == kpi.default.slug and row.version == kpi.version:
             months.setdefault(row.kpi, {})[row.starts_on] = row
     return months
 
 
-def _stored_cards(months: _Months, user: Any) -> list[Card]:
+def _stored_cards(months: _Months, user: Any, kpis: Sequence[Kpi]) -> list[Card]:
     cards, aims = [], Aims()
     stored = sorted({_days(row) for found in months.values() for row in found.values()})
-    for kpi in KPIS.values():
+    for kpi in kpis:
         rows_of = {_days(row): row for row in months.get(kpi.slug, {}).values()}
         found = [rows_of.get(days) or _nothing_stored(kpi, *days) for days in stored]
         whole = [row for row in found if _period(row) == Period.month_of(row.starts_on)]
@@ -158,6 +167,7 @@ def _stored_cards(months: _Months, user: Any) -> list[Card]:
         change = None
         if before is not None and None not in (last.value, before.value) and last.unit == before.unit:
             change = last.value - before.value  # type: ignore[operator]
+        asked = Question(kpi.slug, _period(last), user=user, definition=kpi)
         cards.append(
             Card(
                 kpi=kpi,
@@ -168,7 +178,7 @@ def _stored_cards(months: _Months, user: Any) -> list[Card]:
                 change=change,
                 period=_period(last),
                 before=_period(before or last),
-                target=aims.of(Question(kpi.slug, _period(last), user=user), kpi.default).target,
+                target=aims.of(asked, kpi.default).target,
                 spark=[row.value for row in shown[-MONTHS_SHOWN:]],
             )
         )
@@ -196,13 +206,13 @@ def _period(row: KpiSnapshot) -> Period:
     return Period(row.starts_on, row.ends_on + timedelta(days=1))
 
 
-def _fresh_cards(user: Any, today: date) -> list[Card]:
+def _fresh_cards(user: Any, today: date, kpis: Sequence[Kpi]) -> list[Card]:
     so_far, last_month = month_so_far(today), Period.month_of(today).previous()
     questions: list[Question] = []
-    for kpi in KPIS.values():
+    for kpi in kpis:
         period = so_far if kpi.kind == "level" else last_month
         before = last_month if kpi.kind == "level" else last_month.previous()
-        questions += [Question(kpi.slug, asked, user=user) for asked in (period, before)]
+        questions += [Question(kpi.slug, asked, user=user, definition=kpi) for asked in (period, before)]
     answers = ask_many(questions)
     cards = []
     for answer, earlier in zip(answers[::2], answers[1::2], strict=True):
@@ -385,7 +395,7 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
     }
     if found is not None:
         page = Paginator(found, ROWS_A_PAGE).get_page(request.GET.get("page"))
-        context |= {"page": page, **_table(found, list(page.object_list))}
+        context |= {"page": page, **table_of(found, list(page.object_list))}
     return render(request, "workspace/kpi.html", context)
 
 
@@ -402,7 +412,7 @@ def _late(question: Question, answer: Answer) -> list[dict[str, Any]]:
             "then": answer.figure.counts.get(name),
             "now": now.figure.counts.get(name),
             "more": max(len(found) - LATE_FACTS_SHOWN, 0),
-            **_table(found, found[:LATE_FACTS_SHOWN]),
+            **table_of(found, found[:LATE_FACTS_SHOWN]),
         }
         for name, found in late_facts(question, question.known_at).items()
     ]
@@ -417,7 +427,7 @@ def _counts(answer: Answer) -> list[tuple[str, str, Decimal, str]]:
         # What is worked out from the counts, such as exchange effects, is in the KPI's own unit.
         (
             name,
-            _words(name),
+            answer.variant.count_labels.get(name) or _words(name),
             number,
             answer.currency if is_money.get(name, answer.kpi.unit == "money") else "count",
         )
@@ -467,7 +477,7 @@ def _part_tabs(request: HttpRequest, answer: Answer, part: str) -> list[dict[str
     return tabs
 
 
-def _table(found: Rows, shown: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def table_of(found: Rows, shown: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     columns = [name for name in found.columns if name not in HIDDEN_COLUMNS]
     return {
         "columns": [_words(name) for name in columns],

@@ -1,6 +1,18 @@
 from django.urls import URLPattern, path
 
-from workspace import account, annotations, design, home, numbers, portfolio, rates, search, targets, undo
+from workspace import (
+    account,
+    annotations,
+    builder,
+    design,
+    home,
+    numbers,
+    portfolio,
+    rates,
+    search,
+    targets,
+    undo,
+)
 from workspace.dashboards import views as dashboards
 
 app_name = "workspace"
@@ -19,6 +31,8 @@ urlpatterns: list[URLPattern] = [
     path("accounts/<int:pk>/timeline/", account.timeline, name="timeline"),
     path("accounts/<int:pk>/touches/new/", account.touch_new, name="touch-new"),
     path("kpis/", numbers.catalogue, name="kpis"),
+    path("kpis/new/", builder.define, name="kpi-new"),
+    path("kpis/<slug:slug>/edit/", builder.define, name="kpi-edit"),
     path("kpis/<slug:slug>/", numbers.number, name="kpi"),
     path("kpis/<slug:slug>/export/", numbers.export, name="kpi-export"),
     path("annotations/", annotations.annotation_list, name="annotations"),

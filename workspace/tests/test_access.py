@@ -64,6 +64,8 @@ ROUTES = {
     "workspace:kpis": page(),
     "workspace:kpi": page(slug="kpi"),
     "workspace:kpi-export": page(slug="kpi"),
+    "workspace:kpi-new": page(ADMINS),
+    "workspace:kpi-edit": page(ADMINS, slug="kpi"),
     "workspace:annotations": page(),
     "workspace:annotation-new": page(MANAGERS),
     "workspace:annotation-edit": page(MANAGERS, pk="annotation"),
