@@ -39,7 +39,7 @@ ITEMS = [
     Item(label="Portfolio", path="/portfolio/", icon="building", on_phone_bar=True, also=("/accounts/",)),
     Item(label="Tasks", path="/tasks/", icon="checklist", on_phone_bar=True),
     Item(label="Renewals", path="/renewals/", icon="calendar-event"),
-    Item(label="Dashboards", path="/dashboards/", icon="layout-dashboard"),
+    Item(label="Dashboards", path="/dashboards/", icon="layout-dashboard", also=("/dashboard-mails/",)),
     Item(
         label="Numbers",
         path="/kpis/",

@@ -20,6 +20,7 @@ from metrics.tests.health_cast import TODAY
 from playbooks.models import Alert, Dismissal, Task
 from playbooks.tests.cast import World
 from team.models import User
+from workspace.models import DashboardMail
 
 pytestmark = pytest.mark.django_db
 
@@ -80,6 +81,13 @@ ROUTES = {
     "workspace:dashboard-export": page(slug="dashboard"),
     "workspace:dashboard-section": page(slug="dashboard", key="figures"),
     "workspace:rates": page(ADMINS),
+    "workspace:mailings": page(),
+    "workspace:mailing-new": page(),
+    "workspace:mailing-edit": page(pk="mailing"),
+    "workspace:mailing-preview": page(pk="mailing"),
+    "workspace:mailing-pause": page(pk="mailing"),
+    "workspace:mailing-leave": page(pk="mailing"),
+    "workspace:mailing-delete": page(pk="mailing"),
     "workspace:search": page(),
     "workspace:account-names": page(),
     "workspace:undo": page(key="word"),
@@ -133,7 +141,7 @@ ROUTES = {
     "api:schema": api(),
     "api:docs": page(),
 }
-OWN = {"account", "alert", "task", "dismissal", "contact", "subscription", "import"}
+OWN = {"account", "alert", "mailing", "task", "dismissal", "contact", "subscription", "import"}
 
 
 def routes_there_are(resolver: URLResolver | None = None, space: str = "") -> Iterator[str]:
@@ -169,7 +177,11 @@ def things(world: World) -> dict[str, Any]:
         target=2,
         raised_at=timezone.now(),
     )
+    mailing = DashboardMail.objects.create(
+        owner=ada, dashboard="revenue", period="last_month", last_slot_at=timezone.now()
+    )
     return {
+        "mailing": mailing.pk,
         "alert": alert.pk,
         "annotation": annotation.pk,
         "target": Target.objects.create(kpi="csat", value=80).pk,
@@ -252,7 +264,18 @@ def test_rooms_for_few_stay_closed_to_a_csm(things, world):
 
 def test_a_viewer_changes_no_fact_whatever_they_post(things, world):
     def facts() -> list[Any]:
-        models = (Account, Assignment, Touch, Task, Contact, Subscription, Import, Annotation, Target)
+        models = (
+            Account,
+            Assignment,
+            Touch,
+            Task,
+            Contact,
+            Subscription,
+            Import,
+            Annotation,
+            Target,
+            DashboardMail,
+        )
         return [list(model.objects.order_by("pk").values()) for model in models]
 
     before = facts()
