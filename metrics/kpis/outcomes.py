@@ -152,10 +152,10 @@ BANDS = {
 LIKELY = Grouping(slug="likely", label="Likely to refer", labels=BANDS)
 
 
-def _voices(scope: Scope) -> QuerySet[Any]:
-    """Return the accounts that answered in the year up to the end of the period, with their score."""
+def _year(scope: Scope) -> Scope:
+    """Return the year up to the end of the period: what somebody said in it still holds."""
     year = Period(scope.period.end - timedelta(days=365), scope.period.end)
-    return voice.account_scores(Scope(year, scope.now, scope.known_at))
+    return Scope(year, scope.now, scope.known_at)
 
 
 def _referrals(scope: Scope) -> QuerySet[Any]:
@@ -173,18 +173,12 @@ def _referrals(scope: Scope) -> QuerySet[Any]:
     if scope.known_at is not None:
         referrals = referrals.filter(recorded_at__lte=scope.known_at)
         is_noted &= Q(conversion_recorded_at__isnull=True) | Q(conversion_recorded_at__lte=scope.known_at)
-    voices = _voices(scope)
-
-    def said(band: Q) -> Q:
-        return Q(account__in=voices.filter(band).order_by().values("pk"))
-
-    promotes, detracts = voice.ACCOUNT_PROMOTES, voice.ACCOUNT_DETRACTS
-    return referrals.annotate(
+    return referrals.annotate(kpi_score=voice.account_score(_year(scope), "account")).annotate(
         kpi_converted=Case(When(is_noted | Exists(joined), then=ONE), default=NOTHING),
         kpi_likely=Case(
-            When(said(promotes), then=Value("promoter")),
-            When(said(detracts), then=Value("detractor")),
-            When(said(~promotes & ~detracts), then=Value("passive")),
+            When(voice.ACCOUNT_PROMOTES, then=Value("promoter")),
+            When(voice.ACCOUNT_DETRACTS, then=Value("detractor")),
+            When(kpi_score__isnull=False, then=Value("passive")),
             default=Value(""),
             output_field=CharField(),
         ),
@@ -195,7 +189,7 @@ def _likely(scope: Scope) -> QuerySet[Any]:
     """Return the promoters, with whether they referred somebody in the period."""
     referrers = _referrals(scope).order_by().values("account")
     return (
-        _voices(scope)
+        voice.account_scores(_year(scope))
         .filter(voice.ACCOUNT_PROMOTES)
         .annotate(kpi_did=Case(When(pk__in=referrers, then=ONE), default=NOTHING))
     )

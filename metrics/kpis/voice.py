@@ -11,7 +11,6 @@ from django.db.models import (
     Case,
     CharField,
     Count,
-    Exists,
     F,
     OuterRef,
     Q,
@@ -363,23 +362,38 @@ CES = Kpi(
 )
 
 
-def account_scores(scope: Scope) -> QuerySet[Any]:
-    """Return the accounts that answered, each with the mean of its contacts' latest scores."""
-    answers = _answers(Answer.Kind.NPS)(scope).filter(
+def _named_answers(scope: Scope) -> QuerySet[Any]:
+    return _answers(Answer.Kind.NPS)(scope).filter(
         response__account__isnull=False, response__survey__is_anonymous=False
     )
-    moment = OuterRef("response__given_at")
-    later = answers.filter(
-        Q(response__given_at__gt=moment) | Q(response__given_at=moment, pk__gt=OuterRef("pk")),
-        response__account=OuterRef("response__account"),
-        response__contact=OuterRef("response__contact"),
-    )
-    # Who answered without a name stands for themselves: no contact is never another's later answer.
-    latest = answers.filter(~Exists(later))
-    of_account = latest.filter(response__account=OuterRef("pk")).order_by().values("response__account")
-    return Account.objects.filter(pk__in=latest.values("response__account")).annotate(
-        kpi_score=Subquery(of_account.annotate(kpi_mean=Avg("score")).values("kpi_mean")),
-        kpi_voices=Subquery(of_account.annotate(kpi_count=Count("pk")).values("kpi_count")),
+
+
+def _of_account(scope: Scope, account: str) -> QuerySet[Any]:
+    """Return, for a query whose `account` it is, the latest answer of each contact there, grouped.
+
+    The latest is looked up by its contact. Said as "there is no later one" it made PostgreSQL go
+    through all answers of the period for every single account.
+    """
+    answers = _named_answers(scope)
+    latest = answers.filter(
+        response__contact=OuterRef("response__contact"), response__account=OuterRef("response__account")
+    ).order_by("-response__given_at", "-pk")
+    # Who answered without a name stands for themselves.
+    counted = Q(response__contact__isnull=True) | Q(pk=Subquery(latest.values("pk")[:1]))
+    found = answers.filter(counted, response__account=OuterRef(account))
+    return found.order_by().values("response__account")
+
+
+def account_score(scope: Scope, account: str) -> Subquery:
+    """Return the mean of an account's latest scores; null where nobody there answered."""
+    return Subquery(_of_account(scope, account).annotate(kpi_mean=Avg("score")).values("kpi_mean"))
+
+
+def account_scores(scope: Scope) -> QuerySet[Any]:
+    """Return the accounts that answered, each with the mean of its contacts' latest scores."""
+    voices = _of_account(scope, "pk").annotate(kpi_count=Count("pk")).values("kpi_count")
+    return Account.objects.filter(pk__in=_named_answers(scope).values("response__account")).annotate(
+        kpi_score=account_score(scope, "pk"), kpi_voices=Subquery(voices)
     )
 
 
