@@ -23,7 +23,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Abs, Cast, Greatest, Least, Round
 
-from accounts.models import Movement, OutcomeMetric, OutcomeValue, Referral
+from accounts.models import Account, Movement, OutcomeMetric, OutcomeValue, Referral
 from csplatform.periods import Period, day_of
 from metrics.calculations import (
     OUTCOME_STEPS,
@@ -173,12 +173,17 @@ def _referrals(scope: Scope) -> QuerySet[Any]:
     if scope.known_at is not None:
         referrals = referrals.filter(recorded_at__lte=scope.known_at)
         is_noted &= Q(conversion_recorded_at__isnull=True) | Q(conversion_recorded_at__lte=scope.known_at)
-    return referrals.annotate(kpi_score=voice.account_score(_year(scope), "account")).annotate(
+    year = _year(scope)
+
+    def said(voted: Q) -> Q:
+        return Q(account__in=voice.accounts_that(voted, year))
+
+    return referrals.annotate(
         kpi_converted=Case(When(is_noted | Exists(joined), then=ONE), default=NOTHING),
         kpi_likely=Case(
-            When(voice.ACCOUNT_PROMOTES, then=Value("promoter")),
-            When(voice.ACCOUNT_DETRACTS, then=Value("detractor")),
-            When(kpi_score__isnull=False, then=Value("passive")),
+            When(said(voice.PROMOTES), then=Value("promoter")),
+            When(said(voice.DETRACTS), then=Value("detractor")),
+            When(said(voice.VOTES), then=Value("passive")),
             default=Value(""),
             output_field=CharField(),
         ),
@@ -188,10 +193,8 @@ def _referrals(scope: Scope) -> QuerySet[Any]:
 def _likely(scope: Scope) -> QuerySet[Any]:
     """Return the promoters, with whether they referred somebody in the period."""
     referrers = _referrals(scope).order_by().values("account")
-    return (
-        voice.account_scores(_year(scope))
-        .filter(voice.ACCOUNT_PROMOTES)
-        .annotate(kpi_did=Case(When(pk__in=referrers, then=ONE), default=NOTHING))
+    return Account.objects.filter(pk__in=voice.accounts_that(voice.PROMOTES, _year(scope))).annotate(
+        kpi_did=Case(When(pk__in=referrers, then=ONE), default=NOTHING)
     )
 
 
@@ -238,7 +241,6 @@ REFERRALS = Kpi(
                         "promoters_who_referred": Amount(F("kpi_did")),
                     },
                     account="",
-                    columns={"mean_score": Round("kpi_score", 2)},
                 ),
             ),
             numerator="referrals",
