@@ -1,5 +1,6 @@
 """The customers: who they are, who looks after them, what they pay, what was said and done."""
 
+from accounts.models.changes import FactChange
 from accounts.models.customers import (
     Account,
     AccountExternalId,
@@ -33,6 +34,7 @@ __all__ = [
     "Cost",
     "DueAccount",
     "ExchangeRate",
+    "FactChange",
     "Milestone",
     "Movement",
     "MovementQuerySet",

@@ -10,7 +10,7 @@ from django.apps import apps
 from django.core.management import call_command
 from django.db import models
 
-from accounts.models import DueAccount
+from accounts.models import DueAccount, FactChange
 
 UNTIL = date(2026, 3, 5)
 FACTS = ("accounts", "usage", "tickets", "surveys")
@@ -29,9 +29,9 @@ def rows(model: type[models.Model]) -> list[dict[str, Any]]:
 
 
 def facts() -> dict[str, list[dict[str, Any]]]:
-    """Return every row of every fact table; when an account was marked due is no fact."""
+    """Return every row of every fact table; that something was marked due or changed is no fact."""
     return {
         model._meta.label: rows(model)
         for model in apps.get_models()
-        if model._meta.app_label in FACTS and model is not DueAccount
+        if model._meta.app_label in FACTS and model not in (DueAccount, FactChange)
     }

@@ -162,7 +162,8 @@ def test_nothing_happened_or_was_recorded_on_the_day_itself_or_later(demo):
     for model in apps.get_models():
         if model._meta.app_label in FACTS:
             names = {f.name for f in model._meta.concrete_fields if isinstance(f, models.DateTimeField)}
-            for name in names - {"settles_at", "marked_at", "response_due_at", "resolution_due_at"}:
+            watched = {"settles_at", "marked_at", "logged_at", "response_due_at", "resolution_due_at"}
+            for name in names - watched:
                 assert not model._default_manager.filter(**{f"{name}__gte": midnight}).exists(), (model, name)
 
 
