@@ -58,8 +58,9 @@ def company(accounts: int) -> Iterator[Environment]:
         manage(environment, "recompute", "--from", weeks_ago(9), "--step", "week")
         run_code(
             environment,
-            "from django.utils import timezone; from metrics.snapshots import refresh_last_night;"
-            " refresh_last_night(timezone.now())",
+            "from django.utils import timezone; from csplatform.periods import day_of;"
+            " from metrics import rollups, snapshots; rollups.plan(day_of(timezone.now()));"
+            " rollups.refresh(rows=rollups.due_now); snapshots.say_all(timezone.now())",
         )
         run_code(environment, ANALYSE)
         yield environment

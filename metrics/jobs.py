@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import structlog
@@ -10,14 +11,16 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from accounts.due import accounts_became_due
-from metrics import snapshots
+from csplatform.periods import day_of
+from metrics import rollups, snapshots
 from metrics.health import scores
-from metrics.kpis import KPIS
 from metrics.models import KpiSnapshot
 from team.work import Work, enqueue, every, handles
 
 # After an import of everybody the pass takes longer than others of the fast lane like to wait.
 TURN_SECONDS = 15
+SLOW_TURN_SECONDS = 45
+NIGHT_SECONDS = 2.5 * 60 * 60
 
 log = structlog.get_logger(__name__)
 
@@ -49,18 +52,41 @@ def score_all(work: Work) -> None:
     log.info("all accounts scored", accounts=passed.checked, changed=passed.written, failed=passed.failed)
 
 
+@every("the running month's figures follow the facts", seconds=20, kind="metrics.refresh_totals")
+@handles("metrics.refresh_totals", time_limit=60, atomic=False)
+def refresh_totals(work: Work) -> None:
+    """What is looked at most must not wait for an import in the other lane."""
+    rollups.refresh(seconds=TURN_SECONDS, rows=partial(rollups.due, most_urgent_only=True))
+
+
+@every("stored figures follow the facts", seconds=20, kind="metrics.refresh_rollups")
+@handles("metrics.refresh_rollups", lane="slow", time_limit=15 * 60, atomic=False)
+def refresh_rollups(work: Work) -> None:
+    """In turns, so that imports get theirs between them."""
+    rollups.plan_if_needed(timezone.now())
+    done = rollups.refresh(seconds=SLOW_TURN_SECONDS)
+    if rollups.due(timezone.now()).exists():
+        enqueue("metrics.refresh_rollups", key="rollups")
+    if done.counted or done.failed:
+        log.info("figures worked out", counted=done.counted, changed=done.changed, failed=done.failed)
+
+
 # After the scores, when yesterday is over in the workspace's time zone.
 @every("KPIs are stored at night", cron="10 2 * * *", kind="metrics.store_kpis")
 @handles("metrics.store_kpis", lane="slow", time_limit=3 * 60 * 60, atomic=False)
 def store_kpis(work: Work) -> None:
+    """Bring everything up to date first, so that the night's figures lack no fact of the day."""
     now = timezone.now()
-    changed = snapshots.refresh_last_night(now)
-    log.info("KPIs stored", changed=changed)
+    rollups.plan(day_of(now))
+    rollups.refresh(seconds=NIGHT_SECONDS, rows=rollups.due_now)
+    said = snapshots.say_all(now)
+    log.info("KPIs stored", said=said)
     snapshots.kpis_stored.send(sender=KpiSnapshot, now=now)
 
 
 @handles("metrics.store_kpi", lane="slow", time_limit=60 * 60, atomic=False)
 def store_kpi(work: Work) -> None:
-    """Store the past of one KPI, which was defined anew; one that is gone by now needs none."""
-    if kpi := KPIS.get(work.payload["kpi"]):
-        snapshots.refresh_kpi(kpi, timezone.now())
+    """Work out the past of one KPI, which was defined anew."""
+    slug = work.payload["kpi"]
+    rollups.plan(day_of(timezone.now()))
+    rollups.refresh(rows=lambda now: rollups.due_now(now).filter(kpi=slug))

@@ -28,9 +28,9 @@ from metrics.kpis import (
     DIMENSIONS,
     KPIS,
     STEPS,
-    Aims,
     Answer,
     Comparison,
+    Filters,
     Group,
     Grouping,
     Kpi,
@@ -38,6 +38,7 @@ from metrics.kpis import (
     Question,
     Rows,
     ask_many,
+    ask_stored,
     earlier_question,
     late_facts,
     month_so_far,
@@ -49,7 +50,7 @@ from metrics.kpis import (
 from metrics.kpis.cohorts import COHORT_RETENTION, matrix
 from metrics.kpis.definition import MARGIN
 from metrics.kpis.documents import UNITS
-from metrics.models import CustomKpi, KpiSnapshot, Target, may_define
+from metrics.models import CustomKpi, Target, may_define
 from playbooks.forms import DateInput
 from team.models import User
 from workspace.annotations import marks_over
@@ -64,6 +65,8 @@ from workspace.waiting import waiting_chart
 ROWS_A_PAGE = 25
 LATE_FACTS_SHOWN = 20
 MONTHS_SHOWN = 12
+# The catalogue rather shows a number that lacks the last hour than keeps its reader waiting.
+CATALOGUE_MAY_LACK = timedelta(hours=1)
 # What identifies a row inside the database says nothing to a reader.
 HIDDEN_COLUMNS = {"id", "answer", "line", "subscription", "for_account"}
 DIRECTIONS = {"up": "up", "down": "down", "neutral": "neither"}
@@ -108,102 +111,63 @@ class Card:
 @login_required
 @require_safe
 def catalogue(request: HttpRequest) -> HttpResponse:
-    """All KPIs, as stored last night where that is kept for this reader, else worked out now."""
+    """All KPIs with the year behind them, as far as they are stored for this reader, else worked out now."""
     now = timezone.now()
     kpis = dict(KPIS.items())
-    months = _stored_months(request.user, day_of(now), kpis)
-    # What was defined here a moment ago may not be stored yet; nothing stored would look like 0.
-    fresh = [kpi for kpi in kpis.values() if not months or (kpi.is_custom and kpi.slug not in months)]
-    stored = [kpi for kpi in kpis.values() if months and (not kpi.is_custom or kpi.slug in months)]
-    cards = _stored_cards(months, request.user, stored) if stored else []
-    cards += _fresh_cards(request.user, day_of(now), fresh) if fresh else []
+    stored = _stored_answers(request.user, day_of(now), kpis)
+    cards_of = {slug: _stored_card(answers) for slug, answers in stored.items()}
+    # What was defined a moment ago is not stored yet, and some can never be: those are worked out now.
+    fresh = [kpi for kpi in kpis.values() if kpi.slug not in stored]
+    cards_of |= {card.kpi.slug: card for card in _fresh_cards(request.user, day_of(now), fresh)}
+    cards = [cards_of[slug] for slug in kpis]
     themes = [(theme, list(found)) for theme, found in groupby(cards, key=lambda card: card.kpi.theme)]
-    stored_at = max((row.computed_at for found in months.values() for row in found.values()), default=None)
-    context: dict[str, Any] = {"themes": themes, "stored_at": stored_at, "now": now}
+    as_of = min((answer.data_as_of for answers in stored.values() for answer in answers), default=now)
+    context: dict[str, Any] = {"themes": themes, "as_of": as_of, "now": now}
     if may_define(request.user):
         hidden = CustomKpi.objects.exclude(state=CustomKpi.State.PUBLISHED).filter(current__isnull=False)
         context["hidden"] = hidden.select_related("current")
     return render(request, "workspace/kpis.html", context)
 
 
-_Months = dict[str, dict[date, KpiSnapshot]]
-
-
-def _stored_months(user: Any, today: date, kpis: Mapping[str, Kpi]) -> _Months:
-    """Return {KPI: {first day of a month: what was stored last about it}} of what `user` reads."""
+def _stored_answers(user: Any, today: date, kpis: Mapping[str, Kpi]) -> dict[str, list[Answer]]:
+    """Return, for each KPI, what is stored about the last months and the running one, oldest first."""
     if user.role == User.Role.MANAGER:
         # A team's numbers are no sum of its members': people count once. They are worked out.
         return {}
     newest = floor_to(today, "month")
-    firsts = [newest - relativedelta(months=back) for back in range(MONTHS_SHOWN + 1)]
-    group_by = "csm" if user.role == User.Role.CSM else ""
-    found = KpiSnapshot.objects.visible_to(user).filter(
-        group_by=group_by, variant__in={kpi.default.slug for kpi in kpis.values()}, starts_on__in=firsts
-    )
-    ends = [first + relativedelta(months=1) - timedelta(days=1) for first in firsts]
-    this_month = found.filter(starts_on=newest, ends_on__gt=newest).order_by("-ends_on")[:1]
-    last_stored = list(this_month.values_list("ends_on", flat=True))
-    months: _Months = {}
-    for row in found.filter(ends_on__in=[*ends, *last_stored]).order_by("starts_on", "ends_on"):
-        kpi = kpis.get(row.kpi)
-        if kpi and row.variant == kpi.default.slug and row.version == kpi.version:
-            months.setdefault(row.kpi, {})[row.starts_on] = row
-    return months
-
-
-def _stored_cards(months: _Months, user: Any, kpis: Sequence[Kpi]) -> list[Card]:
-    cards, aims = [], Aims()
-    stored = sorted({_days(row) for found in months.values() for row in found.values()})
-    for kpi in kpis:
-        rows_of = {_days(row): row for row in months.get(kpi.slug, {}).values()}
-        found = [rows_of.get(days) or _nothing_stored(kpi, *days) for days in stored]
-        whole = [row for row in found if _period(row) == Period.month_of(row.starts_on)]
+    months = [Period.month_of(newest - relativedelta(months=back)) for back in range(MONTHS_SHOWN, 0, -1)]
+    # A CSM's numbers are those they are credited with, also of accounts that others hold by now.
+    whose = Filters(csm=user.pk) if user.role == User.Role.CSM else Filters()
+    questions = [
+        Question(kpi.slug, period, filters=whose, definition=kpi)
+        for kpi in kpis.values()
+        for period in [*months, month_so_far(today)]
+    ]
+    found: dict[str, list[Answer]] = {}
+    for answer in ask_stored(questions, max_age=CATALOGUE_MAY_LACK):
         # Part of a month against a whole one says nothing, unless it is a level at one moment.
-        shown = found if kpi.kind == "level" else whole
-        if not shown:
-            continue
-        last = shown[-1]
-        before = shown[-2] if len(shown) > 1 else None
-        change = None
-        if before is not None and None not in (last.value, before.value) and last.unit == before.unit:
-            change = last.value - before.value  # type: ignore[operator]
-        asked = Question(kpi.slug, _period(last), user=user, definition=kpi)
-        cards.append(
-            Card(
-                kpi=kpi,
-                value=last.value,
-                unit=last.unit,
-                reason=last.reason,
-                sample_size=last.sample_size,
-                change=change,
-                period=_period(last),
-                before=_period(before or last),
-                target=aims.of(asked, kpi.default).target,
-                spark=[row.value for row in shown[-MONTHS_SHOWN:]],
-            )
-        )
-    return cards
+        if answer and (answer.kpi.kind == "level" or answer.question.period.start < newest):
+            found.setdefault(answer.kpi.slug, []).append(answer)
+    return found
 
 
-def _days(row: KpiSnapshot) -> tuple[date, date]:
-    return row.starts_on, row.ends_on
-
-
-def _nothing_stored(kpi: Kpi, starts_on: date, ends_on: date) -> KpiSnapshot:
-    """Return what a CSM's group without a row says: nothing of theirs was counted."""
-    variant = kpi.default
-    return KpiSnapshot(
-        kpi=kpi.slug,
-        starts_on=starts_on,
-        ends_on=ends_on,
-        value=None if variant.reason else Decimal(0),
-        reason=variant.reason,
-        unit=kpi.unit_of(variant),
+def _stored_card(answers: Sequence[Answer]) -> Card:
+    last, before = answers[-1], answers[-2] if len(answers) > 1 else None
+    change = None
+    if before is not None and None not in (last.value, before.value) and last.unit == before.unit:
+        change = last.value - before.value  # type: ignore[operator]
+    return Card(
+        kpi=last.kpi,
+        value=last.value,
+        unit=last.unit,
+        reason=last.figure.reason,
+        sample_size=last.figure.sample_size,
+        change=change,
+        period=last.question.period,
+        before=(before or last).question.period,
+        target=last.target,
+        spark=[answer.value for answer in answers[-MONTHS_SHOWN:]],
     )
-
-
-def _period(row: KpiSnapshot) -> Period:
-    return Period(row.starts_on, row.ends_on + timedelta(days=1))
 
 
 def _fresh_cards(user: Any, today: date, kpis: Sequence[Kpi]) -> list[Card]:

@@ -13,12 +13,12 @@ Whatever cannot be asked raises KpiError with the field and a sentence.
 from metrics.kpis.aims import Aim, Aims
 from metrics.kpis.asking import (
     Answer,
-    Figure,
     Group,
     Question,
     Rows,
     ask,
     ask_many,
+    ask_stored,
     late_facts,
     rows,
     series,
@@ -29,6 +29,7 @@ from metrics.kpis.catalogue import KPIS
 from metrics.kpis.comparing import EARLIER, Comparison, compare, earlier_question, significance
 from metrics.kpis.counting import Filters
 from metrics.kpis.definition import DIMENSIONS, STEPS, Grouping, Kpi, KpiError, Variant
+from metrics.kpis.figures import Figure
 from metrics.kpis.reading import month_so_far, read_question
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Variant",
     "ask",
     "ask_many",
+    "ask_stored",
     "compare",
     "earlier_question",
     "late_facts",

@@ -9,13 +9,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from csplatform.periods import Period
-from metrics import snapshots
+from metrics import rollups
 from metrics.forms import TargetForm
-from metrics.models import Annotation, CustomKpi, CustomKpiVersion, KpiSnapshot, Target
-
-# More at once belongs to the night.
-MOST_PERIODS = 5
+from metrics.models import Annotation, CustomKpi, CustomKpiVersion, KpiRollUp, KpiSnapshot, Target
+from team.work import enqueue
 
 
 @admin.register(Target)
@@ -57,8 +54,23 @@ class AnnotationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         super().save_model(request, obj, form, change)
 
 
+class ReadOnly:
+    """Shows rows and changes none: nobody writes figures by hand."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 @admin.register(KpiSnapshot)
-class KpiSnapshotAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class KpiSnapshotAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """What was said, and when it became something else."""
+
     list_display = [
         "kpi",
         "variant",
@@ -76,26 +88,35 @@ class KpiSnapshotAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_filter = ["kpi", "group_by"]
     search_fields = ["kpi", "group"]
     date_hierarchy = "ends_on"
+
+
+@admin.register(KpiRollUp)
+class KpiRollUpAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """What is kept ready, and what of it waits to be worked out again."""
+
+    list_display = [
+        "kpi",
+        "variant",
+        "group_by",
+        "starts_on",
+        "ends_on",
+        "computed_at",
+        "stale_since",
+        "failures",
+        "said_at",
+        "restated_at",
+    ]
+    list_filter = ["kpi", "group_by", ("stale_since", admin.EmptyFieldListFilter)]
+    search_fields = ["kpi", "error"]
+    date_hierarchy = "ends_on"
     actions = ["work_out_again"]
+    show_full_result_count = False
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    @admin.action(description="Work these periods out again", permissions=["view"])
-    def work_out_again(self, request: HttpRequest, rows: QuerySet[KpiSnapshot]) -> None:
-        days = list(rows.order_by().values_list("starts_on", "ends_on").distinct()[: MOST_PERIODS + 1])
-        if len(days) > MOST_PERIODS:
-            messages.error(request, f"Choose rows of at most {MOST_PERIODS} periods.")
-            return
-        periods = [Period.last_days((last - first).days + 1, until=last) for first, last in days]
-        changed = snapshots.refresh(periods, timezone.now())
-        messages.success(request, f"{changed} stored values changed.")
+    @admin.action(description="Work out again", permissions=["view"])
+    def work_out_again(self, request: HttpRequest, rows: QuerySet[KpiRollUp]) -> None:
+        count = rollups.forget(KpiRollUp.objects.filter(pk__in=rows.order_by().values("pk")))
+        enqueue("metrics.refresh_rollups", key="rollups")
+        messages.success(request, f"{count} figures are counted from the facts until they are worked out.")
 
 
 class CustomKpiVersionInline(admin.TabularInline):  # type: ignore[type-arg]

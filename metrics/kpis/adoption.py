@@ -42,7 +42,18 @@ from metrics.calculations import (
 )
 from metrics.kpis import ledger
 from metrics.kpis.counting import ONE, once_a_count
-from metrics.kpis.definition import Amount, Counts, Grouping, Kpi, Part, Scope, Variant, distinct, quantity
+from metrics.kpis.definition import (
+    Amount,
+    Counts,
+    Grouping,
+    Kpi,
+    Part,
+    Scope,
+    Variant,
+    distinct,
+    quantity,
+    up_to_end,
+)
 from usage.bits import NumberOfDays, bits_between, in_days
 from usage.models import ActivityMonth, EndUser, FeatureMonth, UsageDay
 
@@ -122,6 +133,7 @@ def _active_users(slug: str, label: str, days: int, window: str) -> Kpi:
                 parts=(
                     Part(
                         facts=_active_in_last(days),
+                        first_on=lambda period: period.last_day - timedelta(days=days - 1),
                         amounts={"active_users": distinct("end_user")},
                         columns=PERSON,
                     ),
@@ -618,9 +630,11 @@ LICENSE_UTILIZATION = Kpi(
                     facts=_active_on_a_seat,
                     amounts={"active_users": distinct(_MEMBER)},
                     columns=PERSON_OF_ACCOUNT,
+                    first_on=up_to_end,
                 ),
                 Part(
                     facts=_contracted,
+                    first_on=up_to_end,
                     amounts={"seats": quantity("kpi_seats")},
                     columns={"subscription": "pk", "since": "starts_on"},
                 ),

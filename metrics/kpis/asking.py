@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models import Account, Plan
 from csplatform.periods import Period, Step
-from metrics.calculations import Estimate, Interval, Spread, exact_text
+from metrics.calculations import Spread, exact_text
 from metrics.kpis.aims import NO_AIM, Aim, Aims, Benchmark
 from metrics.kpis.catalogue import KPIS
 from metrics.kpis.counting import (
@@ -33,7 +34,10 @@ from metrics.kpis.counting import (
     rate_day,
     sees_everything,
 )
-from metrics.kpis.definition import STEPS, Counts, Kpi, KpiError, Part, Scope, Variant
+from metrics.kpis.definition import STEPS, Kpi, KpiError, Part, Scope, Variant
+from metrics.kpis.figures import Figure
+from metrics.kpis.figures import read as read_figure
+from metrics.kpis.stored import Found, Said, look_up
 from metrics.models import KpiSnapshot
 
 MOST_STEPS = 400
@@ -88,25 +92,6 @@ def known_kpi(slug: str) -> Kpi:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One value with what it came from. `counts` are exact; a missing value has a reason."""
-
-    value: Decimal | None
-    numerator: Decimal | None
-    denominator: Decimal | None
-    sample_size: int | None
-    interval: Interval | None = None
-    is_small_sample: bool = False
-    reason: str = ""
-    counts: Counts = field(default_factory=dict)
-    is_corrected: bool = False
-    # For comparing it with another period; None where that is not defined.
-    estimate: Estimate | None = None
-    # The scale its scores were given on, where those must not be mixed.
-    scale: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Group:
     key: str
     label: str
@@ -126,6 +111,8 @@ class Answer:
     restated: bool = False
     # Exchange rates of these days that were corrected once they were over, or since `known_at`.
     rate_changes: Sequence[RateChange] = ()
+    # What we said about these days first, where that was another figure.
+    said: Said | None = None
     aim: Aim = NO_AIM
     # percent, points, count, ratio, hours, days, months, or the code of the currency that amounts are in.
     unit: str
@@ -137,6 +124,16 @@ class Answer:
     @property
     def value(self) -> Decimal | None:
         return self.figure.value
+
+    @property
+    def previous_value(self) -> Decimal | None:
+        """What we said of these days first, if that was another value."""
+        return self.said.figure.value if self.said else None
+
+    @property
+    def restated_at(self) -> datetime | None:
+        """Since when we say otherwise."""
+        return (self.said.restated_at or self.computed_at) if self.said else None
 
     @property
     def target(self) -> Decimal | None:
@@ -157,6 +154,8 @@ class Answer:
             **self._numbers(self.figure),
             "unit": self.unit,
             "restated": self.restated,
+            "previous_value": exact_text(self.previous_value, at_least=self.kpi.places(self.variant)),
+            "restated_at": self.restated_at.isoformat() if self.restated_at else None,
             **_held_against(self.aim, self.figure),
             "group_by": self.question.group_by or None,
             "additive": self.kpi.is_additive,
@@ -255,13 +254,41 @@ def _terms(question: Question, key: Any, *, group_by: str = "", only_grouped: bo
         yield Term(key, part, question.scope, question.filters, question.user, group_by)
 
 
-def ask(question: Question) -> Answer:
+def ask(question: Question, *, max_age: timedelta | None = None) -> Answer:
     """Return the number for `question`, with its counts, groups and marks."""
-    return ask_many([question])[0]
+    return ask_many([question], max_age=max_age)[0]
 
 
-def ask_many(questions: Sequence[Question]) -> list[Answer]:
-    """Answer many questions with few statements; the answers stand in the order of the questions."""
+def ask_many(questions: Sequence[Question], *, max_age: timedelta | None = None) -> list[Answer]:
+    """Answer many questions with few statements; the answers stand in the order of the questions.
+
+    What was worked out beforehand is taken where no fact changed since, and everything else is
+    counted. With `max_age`, for pages, facts may be missing that came within so long; the
+    answer's `data_as_of` says since when.
+    """
+    aims = Aims()
+    found = look_up(questions, max_age)
+    answers = _from_rollups(questions, found, aims=aims, max_age=max_age)
+    to_count = [at for at in range(len(questions)) if at not in answers]
+    if to_count:
+        counted = count_many([questions[at] for at in to_count], aims=aims, max_age=max_age)
+        answers.update(zip(to_count, counted, strict=True))
+    return [_with_what_was_said(answers[at], found[at]) for at in range(len(questions))]
+
+
+def ask_stored(questions: Sequence[Question], *, max_age: timedelta | None = None) -> list[Answer | None]:
+    """Answer as `ask_many` does, but only what was worked out beforehand: None for everything else."""
+    found = look_up(questions, max_age)
+    answers = _from_rollups(questions, found, aims=Aims(), max_age=max_age)
+    return [
+        _with_what_was_said(answers[at], found[at]) if at in answers else None for at in range(len(questions))
+    ]
+
+
+def count_many(
+    questions: Sequence[Question], *, aims: Aims | None = None, max_age: timedelta | None = None
+) -> list[Answer]:
+    """Answer from the facts, whatever may be stored. `max_age` is for the steps of those grouped by time."""
     terms: list[Term] = []
     for at, question in enumerate(questions):
         if question.known_at and not question.kpi.has_known_at:
@@ -275,8 +302,10 @@ def ask_many(questions: Sequence[Question]) -> list[Answer]:
         if question.known_at:
             terms += _terms(replace(question, known_at=None), (at, "now"))
     tallies = count(terms)
-    labels = _labels(questions, tallies)
-    aims = Aims()
+    labels = _labels(
+        (question.group_by, tallies.get((at, "groups"), {})) for at, question in enumerate(questions)
+    )
+    aims = aims or Aims()
     rates: dict[datetime | None, Rates] = {None: Rates()}
     answers = []
     for at, question in enumerate(questions):
@@ -287,9 +316,52 @@ def ask_many(questions: Sequence[Question]) -> list[Answer]:
         known_at = question.known_at
         then = rates.setdefault(known_at, Rates(known_at=known_at))
         answers.append(
-            _answer(question, counted, labels=labels, rates=then, now_rates=rates[None], aims=aims)
+            _answer(
+                question,
+                counted,
+                labels=labels,
+                rates=then,
+                now_rates=rates[None],
+                aims=aims,
+                max_age=max_age,
+            )
         )
     return answers
+
+
+def _from_rollups(
+    questions: Sequence[Question], found: Sequence[Found], *, aims: Aims, max_age: timedelta | None
+) -> dict[int, Answer]:
+    """Return {number of the question: answer} for what was worked out beforehand."""
+    stored = {at: kept.stored for at, kept in enumerate(found) if kept.stored is not None}
+    labels = _labels((questions[at].group_by, one.groups) for at, one in stored.items())
+    answers = {}
+    for at, one in stored.items():
+        question = questions[at]
+        kpi, variant = question.kpi, question.kpi.variant(question.variant)
+        figure = one.figure or _figure(kpi, variant, Tally(), question.period, Rates())
+        answers[at] = Answer(
+            question=question,
+            kpi=kpi,
+            variant=variant,
+            figure=figure,
+            groups=_groups(question, one.groups, labels=labels, aims=aims, max_age=max_age),
+            restated=figure.is_corrected or bool(one.rate_changes),
+            rate_changes=one.rate_changes,
+            aim=aims.of(question, variant),
+            unit=one.unit,
+            currency=one.currency,
+            computed_at=one.computed_at,
+            data_as_of=one.data_as_of,
+        )
+    return answers
+
+
+def _with_what_was_said(answer: Answer, kept: Found) -> Answer:
+    """Mark an answer that is another one than we gave when its period was over."""
+    if kept.said is None or kept.said.figure.says == answer.figure.says:
+        return answer
+    return replace(answer, restated=True, said=kept.said)
 
 
 def _added_up(tallies: Iterable[Tally]) -> Tally:
@@ -317,6 +389,7 @@ def _answer(
     rates: Rates,
     now_rates: Rates,
     aims: Aims,
+    max_age: timedelta | None,
 ) -> Answer:
     kpi, variant, period = question.kpi, question.kpi.variant(question.variant), question.period
     total = _added_up((counted["total"] or counted["groups"]).values())
@@ -329,32 +402,13 @@ def _answer(
         now_rates = _suited_rates(kpi, variant, total_now, now_rates).noted()
         now = _figure(kpi, variant, total_now, period, now_rates)
         rate_changes = now_rates.changes(question.known_at, with_new=True)
-        restated = (figure.value, figure.numerator, figure.denominator) != (
-            now.value,
-            now.numerator,
-            now.denominator,
-        )
+        restated = figure.says != now.says
     found = {key: tally for key, tally in counted["groups"].items() if tally.amounts}
     if grouping := kpi.grouping(question.group_by):
-        labels = {(grouping.slug, key): label for key, label in grouping.known_labels().items()}
         beside = _counted_in_full(variant, grouping.slug, total)
         found = {key: _added_up([tally, beside]) for key, tally in found.items()}
-    groups = [
-        Group(
-            key=key,
-            label=labels.get((question.group_by, key), key) if key else NOBODY,
-            figure=_figure(kpi, variant, tally, period, rates),
-            aim=aims.of(question, variant, group_by=question.group_by, group=key),
-        )
-        for key, tally in found.items()
-    ]
-    groups.sort(key=lambda group: (not group.key, group.label.casefold(), group.key))
-    if question.group_by in STEPS:
-        steps = series(question, cast(Step, question.group_by))
-        groups = [
-            Group(key=step.question.period.start.isoformat(), label=label, figure=step.figure, aim=step.aim)
-            for step, label in zip(steps, step_labels(steps, question.group_by), strict=True)
-        ]
+    figures = {key: _figure(kpi, variant, tally, period, rates) for key, tally in found.items()}
+    groups = _groups(question, figures, labels=labels, aims=aims, max_age=max_age)
     return Answer(
         question=question,
         kpi=kpi,
@@ -375,14 +429,42 @@ def _suited_rates(kpi: Kpi, variant: Variant, total: Tally, rates: Rates) -> Rat
     return rates if kpi.is_exchanged_by_database else rates.suited_to(total.currencies(variant.parts))
 
 
-def _labels(
-    questions: Sequence[Question], tallies: Mapping[Any, Mapping[str, Tally]]
-) -> dict[tuple[str, str], str]:
+def _groups(
+    question: Question,
+    figures: Mapping[str, Figure],
+    *,
+    labels: Mapping[tuple[str, str], str],
+    aims: Aims,
+    max_age: timedelta | None,
+) -> list[Group]:
+    """Return the figures of groups with their names, in the order of these; steps of time in theirs."""
+    kpi, variant = question.kpi, question.kpi.variant(question.variant)
+    if question.group_by in STEPS:
+        steps = series(question, cast(Step, question.group_by), max_age=max_age)
+        return [
+            Group(key=step.question.period.start.isoformat(), label=label, figure=step.figure, aim=step.aim)
+            for step, label in zip(steps, step_labels(steps, question.group_by), strict=True)
+        ]
+    if grouping := kpi.grouping(question.group_by):
+        labels = {(question.group_by, key): label for key, label in grouping.known_labels().items()}
+    groups = [
+        Group(
+            key=key,
+            label=labels.get((question.group_by, key), key) if key else NOBODY,
+            figure=figure,
+            aim=aims.of(question, variant, group_by=question.group_by, group=key),
+        )
+        for key, figure in figures.items()
+    ]
+    return sorted(groups, key=lambda group: (not group.key, group.label.casefold(), group.key))
+
+
+def _labels(grouped: Iterable[tuple[str, Iterable[str]]]) -> dict[tuple[str, str], str]:
     """Return {(group_by, key): words} for the groups whose key is no word itself."""
     keys: dict[str, set[str]] = {"csm": set(), "plan": set()}
-    for at, question in enumerate(questions):
-        if question.group_by in keys:
-            keys[question.group_by] |= set(tallies.get((at, "groups"), {}))
+    for group_by, found_keys in grouped:
+        if group_by in keys:
+            keys[group_by] |= set(found_keys)
     found = {("csm", key): name for key, name in names_of_csms(keys["csm"]).items()}
     if keys["plan"]:
         names = Plan.objects.filter(code__in=keys["plan"]).values_list("code", "name")
@@ -391,51 +473,54 @@ def _labels(
 
 
 def _from_snapshot(question: Question, aims: Aims) -> Answer:
-    """Answer from what was stored by then: these facts keep no second clock."""
+    """Answer from what was said by then: these facts keep no second clock."""
     kpi, variant = question.kpi, question.kpi.variant(question.variant)
-    found: list[KpiSnapshot] = []
+    said: list[KpiSnapshot] = []
     reason = "not_stored_for_this_selection"
     if sees_everything(question.user) and not question.filters.are_set:
         reason = "not_stored_by_then"
-        found = list(
-            KpiSnapshot.objects.filter(
-                kpi=kpi.slug,
-                variant=variant.slug,
-                starts_on=question.period.start,
-                ends_on=question.period.last_day,
-                computed_at__lte=question.known_at,
-                group_by__in={"", question.group_by},
-            )
+        found = KpiSnapshot.objects.filter(
+            kpi=kpi.slug,
+            variant=variant.slug,
+            starts_on=question.period.start,
+            ends_on=question.period.last_day,
+            computed_at__lte=question.known_at,
+            group_by__in={"", question.group_by},
         )
-    totals = [row for row in found if not row.group_by]
-    if not totals:
-        found = []
-    grouped = [row for row in found if row.group_by]
-    names = names_of_csms(row.group for row in grouped) if question.group_by == "csm" else {}
+        said = list(found.order_by("computed_at", "pk"))
+    totals = [row for row in said if not row.group_by]
+    grouped = [row for row in said if row.group_by and row.figure]
+    figures: dict[str, Figure] = {}
+    if grouped:
+        # Its own total, said with the groups: they add up.
+        totals = grouped
+        figures = {key: read_figure(text) for key, text in json.loads(grouped[-1].groups).items()}
+    elif totals:
+        figures = {row.group: _said_figure(row) for row in said if row.group_by}
     empty = Figure(value=None, numerator=None, denominator=None, sample_size=None, reason=reason)
     return Answer(
         question=question,
         kpi=kpi,
         variant=variant,
-        figure=_stored_figure(totals[0]) if totals else empty,
-        groups=[
-            Group(
-                key=row.group,
-                label=names.get(row.group, row.group) or NOBODY,
-                figure=_stored_figure(row),
-                aim=aims.of(question, variant, group_by=row.group_by, group=row.group),
-            )
-            for row in grouped
-        ],
+        figure=_said_figure(totals[-1]) if totals else empty,
+        groups=_groups(
+            replace(question, group_by="") if question.group_by in STEPS else question,
+            figures,
+            labels=_labels([(question.group_by, figures)]),
+            aims=aims,
+            max_age=None,
+        ),
         aim=aims.of(question, variant),
-        unit=totals[0].unit if totals else kpi.unit_of(variant),
+        unit=totals[-1].unit if totals else kpi.unit_of(variant),
         currency=settings.REPORTING_CURRENCY,
         computed_at=question.now,
-        data_as_of=totals[0].computed_at if totals else question.now,
+        data_as_of=totals[-1].computed_at if totals else question.now,
     )
 
 
-def _stored_figure(row: KpiSnapshot) -> Figure:
+def _said_figure(row: KpiSnapshot) -> Figure:
+    if row.figure:
+        return read_figure(row.figure)
     return Figure(
         value=row.value,
         numerator=row.numerator,
@@ -448,8 +533,8 @@ def _stored_figure(row: KpiSnapshot) -> Figure:
 # --- Over time ------------------------------------------------------------------------
 
 
-def series(question: Question, step: Step) -> list[Answer]:
-    """Return the number for each calendar day, week, month … of the period."""
+def series(question: Question, step: Step, *, max_age: timedelta | None = None) -> list[Answer]:
+    """Return the number for each calendar day, week, month … of the period; `max_age` as for `ask_many`."""
     if step not in STEPS:
         raise KpiError("step", f"A step is one of {', '.join(STEPS)}, not {step!r}.")
     periods: list[Period] = []
@@ -459,7 +544,7 @@ def series(question: Question, step: Step) -> list[Answer]:
             raise KpiError(
                 "step", f"That makes more than {MOST_STEPS} steps; take longer ones or fewer days."
             )
-    return ask_many([replace(question, period=period, group_by="") for period in periods])
+    return ask_many([replace(question, period=period, group_by="") for period in periods], max_age=max_age)
 
 
 def step_labels(answers: Sequence[Answer], step: str) -> list[str]:

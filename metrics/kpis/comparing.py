@@ -9,8 +9,9 @@ from typing import Any
 
 from csplatform.periods import Period, PeriodError
 from metrics.calculations import Significance, exact_text, significance_of
-from metrics.kpis.asking import Answer, Figure, Question, ask_many
+from metrics.kpis.asking import Answer, Question, ask_many
 from metrics.kpis.definition import KpiError
+from metrics.kpis.figures import Figure
 
 # What a period can be compared with, and how that is called.
 EARLIER: Mapping[str, str] = {"previous": "the period before", "year": "the year before"}

@@ -17,7 +17,7 @@ from metrics.calculations import (
 )
 from metrics.kpis import ledger
 from metrics.kpis.counting import ONE
-from metrics.kpis.definition import Amount, Counts, Kpi, Part, Scope, Variant
+from metrics.kpis.definition import Amount, Counts, Kpi, Part, Scope, Variant, up_to_end
 
 THEME = "Customers"
 Kind = Movement.Kind
@@ -39,6 +39,7 @@ _MONTH_0 = Part(
     csm_on=F("effective_on"),
     columns=ledger.COLUMNS,
     recorded="recorded_at",
+    first_on=up_to_end,
 )
 
 
@@ -130,7 +131,9 @@ CUSTOMER_CHURN_RATE = Kpi(
             slug="cohort",
             label="Customers at start who are gone at end",
             parts=(
-                Part(facts=_gone, amounts={"lost": Amount(ONE)}, account="", csm_on="start"),
+                Part(
+                    facts=_gone, amounts={"lost": Amount(ONE)}, account="", csm_on="start", first_on=up_to_end
+                ),
                 AT_START,
                 _MONTH_0,
             ),
@@ -149,6 +152,7 @@ CUSTOMER_CHURN_RATE = Kpi(
                     facts=_at_start_or_joined,
                     amounts={"customers_at_start_or_joined": Amount(F("customers"))},
                     csm_on="start",
+                    first_on=up_to_end,
                 ),
                 _MONTH_0,
             ),
@@ -177,7 +181,9 @@ CUSTOMER_RETENTION_RATE = Kpi(
     variants=(
         Variant(
             parts=(
-                Part(facts=_kept, amounts={"kept": Amount(ONE)}, account="", csm_on="start"),
+                Part(
+                    facts=_kept, amounts={"kept": Amount(ONE)}, account="", csm_on="start", first_on=up_to_end
+                ),
                 AT_START,
             ),
             numerator="kept",

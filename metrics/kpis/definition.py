@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from django.db import models
 from django.db.models import F
 from django.db.models.expressions import Combinable
 
-from csplatform.periods import Period
+from csplatform.periods import EARLIEST, Period
 from metrics.calculations import Estimate, Interval, Spread, as_counted
 from metrics.survival import Point
 
@@ -67,6 +67,16 @@ class Amount:
 
     of: Combinable
     kind: Literal["count", "quantity", "money", "distinct"] = "count"
+
+
+def within(period: Period) -> date:
+    """Say that only facts of the period's own days count."""
+    return period.start
+
+
+def up_to_end(period: Period) -> date:
+    """Say that all facts up to the period's end count, and none after it."""
+    return EARLIEST
 
 
 def money(of: Combinable | str) -> Amount:
@@ -121,6 +131,13 @@ class Part:
     medians and survival can be worked out; rows without one are no part of the spread.
     `recorded` is the path to the moment at which we learned of a fact, where it has one;
     `details` are columns that tell single facts apart where a row of `columns` sums many.
+
+    Figures are stored, and worked out again when facts changed that count in them. Unless a part
+    says more, a change of any fact it reads makes it stale for all periods. With `first_on` it
+    promises that facts of later days than the period's do not count, nor those before that day:
+    `within`, `up_to_end`, or a function of its own. A part whose counts change by the clock
+    at any moment says with `steady_until` when they do so next, None for never; else it is not
+    stored.
     """
 
     facts: Callable[[Scope], models.QuerySet[Any]]
@@ -139,6 +156,10 @@ class Part:
     spread: Combinable | None = None
     recorded: str = ""
     details: Mapping[str, str | Combinable] = field(default_factory=dict)
+    first_on: Callable[[Period], date] | None = None
+    steady_until: Callable[[Scope], datetime | None] | None = None
+    # What it was found to read, by grouping (metrics.kpis.reach).
+    reaches: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def group(self, grouping: str) -> str | Combinable | None:
         """Return to which group of one of the KPI's own groupings a row belongs; None without it."""
@@ -269,6 +290,8 @@ class Kpi:
     derive: (
         Callable[[Counts, Mapping[str, Mapping[str, Decimal]], Callable[[str], Decimal]], Counts] | None
     ) = None
+    # What stands for the code that makes it, by the settings that it reads (metrics.kpis.reach).
+    fingerprints: dict[Any, str] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from metrics.calculations import (
 )
 from metrics.kpis import ledger, renewals
 from metrics.kpis.counting import ONE, exact_sum
-from metrics.kpis.definition import Amount, Kpi, Part, Scope, Variant, money
+from metrics.kpis.definition import Amount, Kpi, Part, Scope, Variant, money, within
 from metrics.kpis.revenue import LEDGER, THEME
 
 Kind = Movement.Kind
@@ -58,6 +58,7 @@ def _moved_by(sub_kind: str, kind: str, name: str) -> tuple[Part, Part]:
         amounts={"accounts": Amount(ONE)},
         csm_on=F("effective_on"),
         columns={"last_on": "effective_on"},
+        first_on=within,
     )
     return replace(of_kind, facts=movements), accounts
 

@@ -32,7 +32,7 @@ from django.db.models.functions import Coalesce, ExtractMonth, ExtractYear, Leas
 
 from accounts.models import Account, ExchangeRate, Movement
 from metrics.kpis.counting import MICRO, ONE, day_of_moment, exact_sum, in_micro
-from metrics.kpis.definition import Amount, Boundary, Part, Scope, money
+from metrics.kpis.definition import Amount, Boundary, Part, Scope, money, up_to_end, within
 
 Kind = Movement.Kind
 ZERO = Value(0, output_field=IntegerField())
@@ -108,6 +108,7 @@ def flow(kinds: Iterable[str], amounts: Mapping[str, Amount]) -> Part:
         rate_on="effective_on",
         columns=COLUMNS,
         recorded="recorded_at",
+        first_on=within,
     )
 
 
@@ -130,6 +131,7 @@ def customers(name: str, at: Boundary) -> Part:
         facts=lambda scope: _state(scope, at),
         amounts={name: Amount(F("customers")), **CORRECTIONS},
         csm_on=at,
+        first_on=up_to_end,
         recorded="recorded_at",
         details=COLUMNS,
     )
@@ -143,6 +145,7 @@ def balance(name: str, at: Boundary) -> Part:
         csm_on=at,
         currency="currency",
         rate_on=at,
+        first_on=up_to_end,
         recorded="recorded_at",
         details=COLUMNS,
     )
@@ -197,6 +200,7 @@ def paying_customers(name: str, at: Boundary) -> Part:
         amounts={name: Amount(ONE)},
         account="",
         csm_on=at,
+        first_on=up_to_end,
     )
 
 
@@ -211,6 +215,7 @@ def cohort_balance(name: str, at: Boundary) -> Part:
         csm_on="start",
         currency="currency",
         rate_on="start",
+        first_on=up_to_end,
         recorded="recorded_at",
         details=COLUMNS,
     )
@@ -232,6 +237,7 @@ def cohort_moves(amounts: Mapping[str, Amount]) -> Part:
         csm_on="start",
         currency="currency",
         rate_on="start",
+        first_on=up_to_end,
         columns=COLUMNS,
         recorded="recorded_at",
     )
@@ -250,6 +256,7 @@ def cohort_kept(name: str) -> Part:
         amounts={name: Amount(F("kpi_kept") / Value(Decimal(MICRO)), "quantity")},
         account="",
         csm_on="start",
+        first_on=up_to_end,
     )
 
 

@@ -10,7 +10,7 @@ from accounts.models import Movement
 from metrics.calculations import customer_lifespan, lifespan_from_churn_rate
 from metrics.kpis import customers, ledger
 from metrics.kpis.counting import DaysBetween
-from metrics.kpis.definition import Amount, Kpi, Part, Scope, Variant
+from metrics.kpis.definition import Amount, Kpi, Part, Scope, Variant, up_to_end
 
 NOBODY_LEFT = "nobody_churned"
 
@@ -44,6 +44,7 @@ LIVES = Part(
         **ledger.CORRECTIONS,
     },
     csm_on=F("effective_on"),
+    first_on=up_to_end,
     columns={"joined": "kpi_joined_on", "left": "effective_on"},
 )
 

@@ -15,7 +15,7 @@ from accounts.fields import MoneyField
 from accounts.models import Renewal
 from metrics.calculations import gross_renewal_rate, net_renewal_rate, renewal_rate, wilson_interval
 from metrics.kpis.counting import ONE
-from metrics.kpis.definition import Amount, Kpi, Part, Scope, Variant, money
+from metrics.kpis.definition import Amount, Kpi, Part, Scope, Variant, money, within
 from metrics.kpis.ledger import ZERO
 
 THEME = "Renewals"
@@ -48,6 +48,7 @@ RENEWED = Part(
     facts=_renewed_terms,
     amounts={"renewals": money("renewed_value"), "contracts_renewed": Amount(ONE)},
     csm_on=F("due_on"),
+    first_on=within,
     currency="currency",
     rate_on="due_on",
     columns=COLUMNS,
@@ -89,6 +90,7 @@ _ACCOUNTS = Part(
         "open": Amount(ONE - F("kpi_decided")),
     },
     csm_on=F("due_on"),
+    first_on=within,
     columns={"first_due": "due_on", "outcome": "kpi_outcome"},
 )
 
@@ -116,6 +118,7 @@ _VALUES = Part(
         "contracts_open": Amount(ONE - F("kpi_decided")),
     },
     csm_on=F("due_on"),
+    first_on=within,
     currency="currency",
     rate_on="due_on",
     columns=COLUMNS,

@@ -22,7 +22,7 @@ from metrics.calculations import (
 )
 from metrics.kpis import ledger
 from metrics.kpis.counting import ONE
-from metrics.kpis.definition import Amount, Counts, Grouping, Kpi, Part, Scope, Variant, money
+from metrics.kpis.definition import Amount, Counts, Grouping, Kpi, Part, Scope, Variant, money, within
 
 THEME = "Recurring revenue"
 Kind = Movement.Kind
@@ -443,6 +443,7 @@ INVOICED_REVENUE = Kpi(
                     currency="currency",
                     rate_on="day",
                     recorded="recorded_at",
+                    first_on=within,
                     columns={
                         "day": "day",
                         "description": "description",

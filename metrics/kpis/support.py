@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import (
     Case,
@@ -14,6 +14,7 @@ from django.db.models import (
     ExpressionWrapper,
     F,
     FloatField,
+    Min,
     OuterRef,
     Q,
     QuerySet,
@@ -42,7 +43,7 @@ from metrics.calculations import (
     wilson_interval,
 )
 from metrics.kpis.counting import ONE, day_of_moment
-from metrics.kpis.definition import Amount, Grouping, Kpi, Part, Scope, Variant
+from metrics.kpis.definition import Amount, Grouping, Kpi, Part, Scope, Variant, up_to_end, within
 from tickets.models import Ticket, TicketEvent, TicketEventQuerySet, TicketQuerySet, TicketSource
 
 THEME = "Support"
@@ -107,6 +108,12 @@ def _judged(scope: Scope) -> QuerySet[Any]:
     )
 
 
+def _next_settlement(scope: Scope) -> datetime | None:
+    """Return when the next of these tickets settles."""
+    waiting = _received(scope).filter(settles_at__gt=scope.as_of)
+    return cast("datetime | None", waiting.aggregate(next=Min("settles_at"))["next"])
+
+
 _TICKETS = Part(
     facts=_judged,
     amounts={
@@ -120,6 +127,8 @@ _TICKETS = Part(
     csm_on=day_of_moment("opened_at"),
     columns=COLUMNS,
     groups=_OF_TICKET,
+    first_on=within,
+    steady_until=_next_settlement,
 )
 
 FIRST_CONTACT_RESOLUTION_RATE = Kpi(
@@ -185,6 +194,7 @@ TICKETS_RECEIVED = Kpi(
                     columns=COLUMNS,
                     recorded="recorded_at",
                     groups=_OF_TICKET,
+                    first_on=within,
                 ),
             ),
             numerator="received",
@@ -287,6 +297,7 @@ TICKET_BACKLOG = Kpi(
             parts=(
                 Part(
                     facts=_events_until("ends_at"),
+                    first_on=up_to_end,
                     amounts={"backlog": Amount(_STEPS)},
                     account="ticket__account",
                     columns=_EVENT_COLUMNS,
@@ -295,6 +306,7 @@ TICKET_BACKLOG = Kpi(
                 ),
                 Part(
                     facts=_events_until("starts_at"),
+                    first_on=up_to_end,
                     amounts={"opening": Amount(_STEPS)},
                     account="ticket__account",
                     csm_on="start",
@@ -304,6 +316,7 @@ TICKET_BACKLOG = Kpi(
                 ),
                 Part(
                     facts=_events_within,
+                    first_on=up_to_end,
                     amounts={
                         "received": _came(Kind.OPENED),
                         "reopened": _came(Kind.REOPENED),
@@ -343,6 +356,7 @@ TICKETS_CLOSED = Kpi(
             parts=(
                 Part(
                     facts=_events_within,
+                    first_on=up_to_end,
                     amounts={"closed": _left(Kind.RESOLVED, Kind.CLOSED)},
                     account="ticket__account",
                     csm_on=day_of_moment("happened_at"),
@@ -404,6 +418,7 @@ REOPEN_RATE = Kpi(
                     csm_on=day_of_moment("first_resolved_at"),
                     columns={**COLUMNS, "day": day_of_moment("first_resolved_at")},
                     groups=_OF_TICKET,
+                    first_on=within,
                 ),
             ),
             numerator="reopened",
@@ -458,6 +473,7 @@ def _duration(moment: str, seconds: str, recorded_at: str, count: str) -> Part:
         groups=_OF_TICKET,
         spread=F(seconds),
         recorded=recorded_at,
+        first_on=within,
     )
 
 
@@ -576,6 +592,24 @@ def _that_were_due(step: str, moment: str) -> Any:
     return facts
 
 
+def _next_overdue(step: str, moment: str) -> Callable[[Scope], datetime | None]:
+    """Return when the next of those that wait is overdue, and counts."""
+    due_at = f"{step}_due_at"
+
+    def next_one(scope: Scope) -> datetime | None:
+        period = scope.period
+        waiting = Ticket.objects.counted().filter(
+            **{
+                f"{moment}__isnull": True,
+                f"{due_at}__gte": max(period.starts_at, scope.as_of),
+                f"{due_at}__lt": period.ends_at,
+            }
+        )
+        return cast("datetime | None", waiting.aggregate(next=Min(due_at))["next"])
+
+    return next_one
+
+
 def _in_time(step: str, moment: str, label: str) -> Variant:
     return Variant(
         slug=step,
@@ -591,6 +625,8 @@ def _in_time(step: str, moment: str, label: str) -> Variant:
                 csm_on=day_of_moment(f"{step}_due_at"),
                 columns={**COLUMNS, "day": day_of_moment(f"{step}_due_at")},
                 groups=_OF_TICKET,
+                first_on=within,
+                steady_until=_next_overdue(step, moment),
             ),
         ),
         numerator="in_time",

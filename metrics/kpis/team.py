@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, cast
 
-from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, Exists, F, Min, OuterRef, Q, QuerySet, Value, When
 
 from accounts.models import Account, Assignment, Touch
 from csplatform.periods import start_of_day
 from metrics.calculations import touch_coverage, wilson_interval
 from metrics.kpis.counting import ONE, day_of_moment
-from metrics.kpis.definition import Amount, Grouping, Kpi, Part, Scope, Variant
+from metrics.kpis.definition import Amount, Grouping, Kpi, Part, Scope, Variant, within
 from team.models import User
 
 THEME = "Team"
@@ -41,10 +41,16 @@ def _touches(kinds: Iterable[str], *, is_over: bool) -> Callable[[Scope], QueryS
             happened_at__lt=scope.period.ends_at,
         )
         if is_over:
-            touches = touches.filter(happened_at__lte=scope.as_of)
+            touches = touches.filter(happened_at__lte=min(scope.as_of, scope.period.ends_at))
         return touches if scope.known_at is None else touches.filter(recorded_at__lte=scope.known_at)
 
     return facts
+
+
+def _next_touch(scope: Scope) -> datetime | None:
+    """Return when the next of the touches takes place that are entered ahead."""
+    ahead = Touch.objects.filter(happened_at__gte=scope.as_of, happened_at__lt=scope.period.ends_at)
+    return cast("datetime | None", ahead.aggregate(next=Min("happened_at"))["next"])
 
 
 def _count(count: str, kinds: Iterable[str], *, is_over: bool = True) -> Part:
@@ -61,6 +67,8 @@ def _count(count: str, kinds: Iterable[str], *, is_over: bool = True) -> Part:
         },
         groups={"kind": "kind", "by": "user"},
         recorded="recorded_at",
+        first_on=within,
+        steady_until=_next_touch if is_over else None,
     )
 
 
@@ -147,6 +155,7 @@ TOUCH_COVERAGE = Kpi(
                     facts=_held,
                     amounts={"accounts_touched": Amount(F("kpi_touched")), "accounts_held": Amount(ONE)},
                     account="",
+                    steady_until=_next_touch,
                 ),
             ),
             numerator="accounts_touched",

@@ -43,7 +43,17 @@ from metrics.calculations import (
     wilson_interval,
 )
 from metrics.kpis.counting import ONE, day_of_moment
-from metrics.kpis.definition import UNNAMEABLE, Amount, Counts, Grouping, Kpi, Part, Scope, Variant
+from metrics.kpis.definition import (
+    UNNAMEABLE,
+    Amount,
+    Counts,
+    Grouping,
+    Kpi,
+    Part,
+    Scope,
+    Variant,
+    within,
+)
 from surveys.models import Answer, Invitation, Response, Survey
 
 THEME = "Voice of the customer"
@@ -146,6 +156,7 @@ def _part(
             "answer": "pk",
         },
         recorded="response__recorded_at",
+        first_on=within,
     )
 
 
@@ -187,6 +198,7 @@ _POPULATION = Part(
     amounts={"_asked": Amount(F("kpi_delivered"))},
     csm_on=day_of_moment("sent_at"),
     groups={"survey": "survey__name"},
+    first_on=within,
 )
 
 
@@ -423,6 +435,7 @@ NPS_ACCOUNT = Kpi(
             parts=(
                 Part(
                     facts=account_votes,
+                    first_on=within,
                     amounts={
                         "balance": Amount(F("kpi_promotes") - F("kpi_detracts")),
                         "accounts": Amount(ONE),

@@ -4,6 +4,7 @@ from metrics.models.annotations import Annotation, may_annotate
 from metrics.models.custom import CustomKpi, CustomKpiVersion, may_define
 from metrics.models.health import AccountHealth, Band, HealthScore, Scorecard, ScorecardVersion
 from metrics.models.kpis import KpiSnapshot, Target
+from metrics.models.rollups import KpiRollUp, KpiRollUpGroup
 
 __all__ = [
     "AccountHealth",
@@ -12,6 +13,8 @@ __all__ = [
     "CustomKpi",
     "CustomKpiVersion",
     "HealthScore",
+    "KpiRollUp",
+    "KpiRollUpGroup",
     "KpiSnapshot",
     "Scorecard",
     "ScorecardVersion",

@@ -17,18 +17,16 @@ from team.models import User
 class KpiSnapshotQuerySet(models.QuerySet["KpiSnapshot"]):
     def visible_to(self, user: Any) -> KpiSnapshotQuerySet:
         """Keep what `user` may read: a total counts everybody's accounts, so it takes seeing them all."""
-        if not user.is_authenticated or not user.is_active:
-            return self.none()
-        if user.role in (User.Role.ADMIN, User.Role.VIEWER):
-            return self
-        if user.role == User.Role.MANAGER:
-            mates = User.objects.filter(team__isnull=False, team=user.team_id).values_list("pk", flat=True)
-            return self.filter(group_by="csm", group__in=[str(pk) for pk in mates])
-        return self.filter(group_by="csm", group=str(user.pk))
+        sees_all = user.is_authenticated and user.is_active
+        return self if sees_all and user.role in (User.Role.ADMIN, User.Role.VIEWER) else self.none()
 
 
 class KpiSnapshot(models.Model):
-    """What a KPI said about a period when it was computed. Rates never stand without their counts."""
+    """What a KPI said about a period at some time; added when it says something else, never changed.
+
+    Rates never stand without their counts. Rows with a `group` are of releases that kept each
+    group by itself; since then the groups stand in the row of their grouping.
+    """
 
     kpi = models.CharField(max_length=60)
     variant = models.CharField(max_length=30, blank=True)
@@ -45,18 +43,20 @@ class KpiSnapshot(models.Model):
     unit = models.CharField(
         max_length=10, blank=True, help_text="percent, points, count, ratio or a currency."
     )
-    computed_at = models.DateTimeField()
+    figure = models.TextField(blank=True, help_text="All of it, exact to the last digit.")
+    groups = models.TextField(blank=True, help_text="The figure of each group.")
+    computed_at = models.DateTimeField(help_text="When it was said.")
 
     objects = KpiSnapshotQuerySet.as_manager()
 
     class Meta:
         verbose_name = "KPI snapshot"
-        ordering = ["kpi", "variant", "-ends_on", "starts_on", "group_by", "group"]
+        ordering = ["kpi", "variant", "-ends_on", "starts_on", "group_by", "group", "-computed_at"]
         constraints = [
-            # One row a figure; also finds the series of one KPI and a period's stored value.
+            # One row a figure and moment; also finds what was said of a period by some time.
             models.UniqueConstraint(
-                fields=["kpi", "variant", "group_by", "group", "ends_on", "starts_on"],
-                name="metrics_snapshot_one_a_figure",
+                fields=["kpi", "variant", "group_by", "group", "ends_on", "starts_on", "computed_at"],
+                name="metrics_snapshot_one_a_time",
             ),
             models.CheckConstraint(
                 name="metrics_snapshot_dates_in_order", condition=Q(ends_on__gte=F("starts_on"))
@@ -65,10 +65,6 @@ class KpiSnapshot(models.Model):
                 name="metrics_snapshot_value_or_reason",
                 condition=Q(value__isnull=False, reason="") | Q(value__isnull=True) & ~Q(reason=""),
             ),
-        ]
-        indexes = [
-            # A night's rows, replaced together.
-            models.Index(fields=["ends_on", "starts_on"], name="metrics_snapshot_of_period"),
         ]
 
     def __str__(self) -> str:

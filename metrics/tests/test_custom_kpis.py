@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, connection, transaction
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import ledger
 from accounts.models import Account, Charge, Touch
 from accounts.tests.factories import change_terms, make_account, make_user, subscribe
-from csplatform.periods import Period
-from metrics import snapshots
+from csplatform.periods import Period, day_of
+from metrics import rollups, snapshots
 from metrics.kpis import KPIS, Filters, KpiError, Question, ask, late_facts, rows
 from metrics.kpis.custom.definition import DefinitionError, Formula
 from metrics.kpis.custom.facts import FACT_SETS
 from metrics.kpis.custom.keeping import StaleDefinition, publish, read, retire, save, slug_from
-from metrics.models import CustomKpi, CustomKpiVersion, KpiSnapshot
+from metrics.models import CustomKpi, CustomKpiVersion, KpiRollUp, KpiSnapshot
 from metrics.tests.cast import FEBRUARY, NOW, answer, at, february, ticket
 from metrics.tests.custom_cast import CUSTOMERS, DEFINITIONS, LARGE, defined, side, where
 from team.models import User, Work
@@ -597,26 +598,35 @@ def test_one_that_can_no_longer_be_read_does_not_take_the_others_with_it(root: U
     assert KPIS["other_one"].label == version.label
 
 
-def test_a_new_kpi_has_its_last_months_stored_and_a_retired_one_keeps_them(root: User) -> None:
+def test_a_new_kpi_has_its_last_months_stored_and_a_retired_one_keeps_what_was_said(
+    root: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     subscribe(make_account(), 100, date(2025, 1, 1))
     saved(root)
     assert Work.objects.filter(kind="metrics.store_kpi", key="own").count() == 1
+    rollups.plan(day_of(timezone.now()))
+    KpiRollUp.objects.exclude(kpi="own").delete()
+    monkeypatch.setattr(rollups, "plan", lambda today: 0)
     drain("slow", seconds=60)
+    whole = KpiRollUp.objects.filter(kpi="own", group_by="", stored=F("generation"))
+    assert whole.count() >= 13
+    snapshots.say_all(timezone.now())
     stored = KpiSnapshot.objects.filter(kpi="own", group_by="")
-    assert stored.count() >= 13
     assert set(stored.values_list("version", flat=True)) == {1}
     before = stored.count()
+    assert before >= 12
     retire("own", by=root, now=NOW)
-    period = Period(stored.first().starts_on, stored.first().ends_on + timedelta(days=1))
-    snapshots.refresh([period], datetime.now(UTC))
+    monkeypatch.undo()
+    rollups.plan(day_of(timezone.now()))
+    assert not whole.exists()
     assert stored.count() == before
 
 
 def test_a_kpi_that_is_not_grouped_by_csm_is_stored_without(root: User) -> None:
     subscribe(make_account(csm=make_user("Ada")), 100, date(2025, 1, 1))
     saved(root, defined("own", CUSTOMERS, groups=["segment"]))
-    snapshots.refresh([FEBRUARY], NOW)
-    assert set(KpiSnapshot.objects.filter(kpi="own").values_list("group_by", flat=True)) == {"", "segment"}
+    rollups.plan(FEBRUARY.last_day)
+    assert set(KpiRollUp.objects.filter(kpi="own").values_list("group_by", flat=True)) == {"", "segment"}
     with pytest.raises(KpiError, match="can be grouped by segment, day"):
         Question("own", FEBRUARY, group_by="csm")
 

@@ -51,6 +51,8 @@ def test_the_answer_goes_out_as_exact_text() -> None:
         "counts": {"churned": "1", "customers_at_start": "1", "month_0_churned": "0"},
         "unit": "percent",
         "restated": False,
+        "previous_value": None,
+        "restated_at": None,
         "target": "5",
         "target_met": False,
         "benchmark": None,

@@ -190,7 +190,8 @@ def test_nothing_set_means_nothing_crossed():
 def test_the_night_that_stores_the_numbers_raises_the_alerts(monkeypatch):
     monkeypatch.setattr("django.utils.timezone.now", lambda: NOON)
     # What is stored is tested with the snapshots; here it matters what follows.
-    monkeypatch.setattr("metrics.snapshots.refresh_last_night", lambda now: 0)
+    monkeypatch.setattr("metrics.rollups.plan", lambda today: 0)
+    monkeypatch.setattr("metrics.snapshots.say_all", lambda now: 0)
     Target.objects.create(kpi="csat", value=80)
     said(5, month=4)
     said(1)

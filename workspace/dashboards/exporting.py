@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from metrics.kpis import Answer
-from metrics.kpis.asking import Figure
+from metrics.kpis import Answer, Figure
 from workspace.dashboards.answering import ShownDashboard
 
 HEAD = [
