@@ -11,4 +11,5 @@ track(
     ignores=("name", "email", "activity", "activity_until", "last_seen_at"),
 )
 track("usage.ActivityMonth", days=("month",))
+track("usage.FeatureMonth", days=("month",))
 track("usage.UsageDay", days=("day",))
