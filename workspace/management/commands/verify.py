@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 import accounts.verifying
+import metrics.verifying
 import tickets.verifying
 import usage.verifying
 
@@ -15,6 +16,7 @@ CHECKS: dict[str, Callable[[], Iterator[str]]] = {
     "Ledger and copies on accounts": accounts.verifying.differences,
     "Roll-ups of usage": usage.verifying.differences,
     "Moments and verdicts of tickets": tickets.verifying.differences,
+    "Stored figures": metrics.verifying.differences,
 }
 
 
