@@ -22,9 +22,10 @@ from accounts.models import Account, Charge
 from csplatform.periods import Period
 from intake.importing import Counts
 from intake.tests.files import EXAMPLES, import_file, latest
-from metrics.kpis import Question, compare
+from metrics.kpis import Question, compare, rows
 from tickets.models import Ticket, TicketEvent
 from usage.models import EndUser, Event
+from usage.verifying import differences as usage_differences
 
 pytestmark = pytest.mark.django_db
 
@@ -133,6 +134,21 @@ def test_neutron_events_give_active_people(real_data: Path, tmp_path: Path) -> N
             happened_at__date__gt=day - timedelta(days=days), happened_at__date__lte=day
         )
         assert window.values("end_user_id").distinct().count() == people
+    years = [
+        kpi("user_retention_rate", f"{year}-01-01", f"{year + 1}-01-01", variant="total")
+        for year in range(2011, 2017)
+    ]
+    assert [year["numerator"] for year in years] == ["27", "87", "212", "314", "320", "297"]
+    # Those without an employer stand together as one account, which is none.
+    in_2016 = Question("user_retention_rate", Period(date(2016, 1, 1), date(2017, 1, 1)), variant="accounts")
+    kept, active = (
+        sum(row["amount"] for row in rows(in_2016, part) if row["account"]["name"] != "(individual)")
+        for part in ("numerator", "denominator")
+    )
+    assert (kept, active, round(float(100 * kept / active), 2)) == (34, 49, 69.39)
+    sticky = kpi("stickiness", "2015-08-01", "2015-09-01")
+    assert (sticky["numerator"], sticky["denominator"]) == ("210", "88")
+    assert list(usage_differences()) == []
     again, _ = bring_in(tmp_path, file, "neutron-usage-events")
     assert (again.unchanged, again.skipped) == (17_514, 602)
 
@@ -183,6 +199,15 @@ def test_servicenow_updates_become_tickets(real_data: Path, tmp_path: Path) -> N
     rate = kpi("first_contact_resolution_rate", *whole)
     assert (rate["numerator"], rate["denominator"], near(rate["value"])) == ("13487", "24918", 54.1255)
     assert kpi("tickets_received", *whole)["value"] == "24918"
+    typical, slow = (kpi("resolution_time", *whole, variant=variant) for variant in ("median", "p90"))
+    assert (typical["numerator"], round(float(typical["value"]), 2)) == ("23362", 22.10)
+    assert round(float(slow["value"]), 2) == 381.55
+    back = kpi("reopen_rate", *whole)
+    assert (back["numerator"], back["denominator"], near(back["value"])) == ("275", "24918", 1.1036)
+    # Some of those that came back did so more than once; each was closed again.
+    counts = kpi("ticket_backlog", *whole)["counts"]
+    assert (counts["received"], counts["reopened"], counts["merged"]) == ("24918", "331", "0")
+    assert kpi("tickets_closed", *whole)["value"] == counts["closed"] == str(24918 + 331)
     assert kpi("ticket_backlog", *whole)["value"] == "0"  # every ticket of the file is closed in the end
     backlog = 0
     steps = {"opened": 1, "reopened": 1, "resolved": -1}
