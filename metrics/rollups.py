@@ -404,6 +404,7 @@ class _Counted:
     rollup: KpiRollUp
     answer: Answer
     steady_until: datetime | None
+    reads: str
 
 
 def _count(batch: Sequence[KpiRollUp]) -> list[_Counted]:
@@ -411,6 +412,7 @@ def _count(batch: Sequence[KpiRollUp]) -> list[_Counted]:
     asked: list[KpiRollUp] = []
     questions: list[Question] = []
     steady: list[datetime | None] = []
+    reads: list[str] = []
     for row in batch:
         kpi = KPIS.get(row.kpi)
         if kpi is None or row.variant not in {variant.slug for variant in kpi.variants}:
@@ -419,17 +421,20 @@ def _count(batch: Sequence[KpiRollUp]) -> list[_Counted]:
             row.kpi, row.period, variant=row.variant, group_by=row.group_by, now=now, definition=kpi
         )
         variant = kpi.variant(row.variant)
+        # Before counting: what is read may itself follow from facts, such as the features of plans.
+        reads.append(reads_as_text(reads_of(kpi, variant, row.group_by, row.period)))
         steady.append(steady_until(kpi, variant, row.group_by, Scope(row.period, now)))
         asked.append(row)
         questions.append(question)
     answers = count_many(questions)
-    return [_Counted(*each) for each in zip(asked, answers, steady, strict=True)]
+    return [_Counted(*each) for each in zip(asked, answers, steady, reads, strict=True)]
 
 
 _STORED = (
     "stored",
     "stale_since",
     "steady_until",
+    "reads",
     "figure",
     "unit",
     "currency",
@@ -463,7 +468,7 @@ def _store(counted: Sequence[_Counted]) -> int:
             changed += figure != row.figure or row.pk in regrouped
             row.stored = each.rollup.taken
             row.stale_since = None if row.generation == row.stored else row.marked_at
-            row.steady_until = each.steady_until
+            row.steady_until, row.reads = each.steady_until, each.reads
             row.figure, row.unit, row.currency = figure, each.answer.unit, each.answer.currency
             row.rate_changes = rate_changes_as_text(each.answer.rate_changes)
             row.computed_at = each.answer.computed_at

@@ -57,7 +57,11 @@ def _first_other_group(stored: Answer, right: Answer) -> tuple[str, str]:
 
     def words(group: object) -> str:
         figure = getattr(group, "figure", None)
-        return f"{exact_text(figure.value) or 'no data'} for {key or 'none'}" if figure else f"no {key or 'none'}"
+        return (
+            f"{exact_text(figure.value) or 'no data'} for {key or 'none'}"
+            if figure
+            else f"no {key or 'none'}"
+        )
 
     return words(kept.get(key)), words(true.get(key))
 

@@ -628,9 +628,9 @@ LICENSE_UTILIZATION = Kpi(
             parts=(
                 Part(
                     facts=_active_on_a_seat,
+                    first_on=up_to_end,
                     amounts={"active_users": distinct(_MEMBER)},
                     columns=PERSON_OF_ACCOUNT,
-                    first_on=up_to_end,
                 ),
                 Part(
                     facts=_contracted,

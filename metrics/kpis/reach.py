@@ -61,23 +61,29 @@ def reach_of(part: Part, group_by: str = "") -> Reach:
     Raises FleetingError when it reads what nobody watches, or follows the clock without saying
     how long its counts hold.
     """
-    if group_by not in part.reaches:
-        part.reaches[group_by] = _found_reach(part, group_by)
-    found = part.reaches[group_by]
+    found = part.reaches.get(group_by)
+    if found is None:
+        read_first: list[str] = []
+        found = _found_reach(part, group_by, read_first)
+        # A statement that is made of what is read first may be another one next time.
+        if not read_first:
+            part.reaches[group_by] = found
     if isinstance(found, str):
         raise FleetingError(found)
     assert isinstance(found, Reach)
     return found
 
 
-def _found_reach(part: Part, group_by: str) -> Reach | str:
-    statements: list[str] = []
+def _found_reach(part: Part, group_by: str, read_first: list[str]) -> Reach | str:
+    """Return the reach, or why there is none; `read_first` takes what is read to make the statement."""
+    asked: list[tuple[str, tuple[Any, ...]]] = []
     try:
-        with connection.execute_wrapper(_noting(statements)):
+        with connection.execute_wrapper(_noting(read_first)):
             asked = [_statement(part, group_by, Scope(_SAMPLE, now)) for now in _CLOCKS]
     except EmptyResultSet:
-        return "It counts nothing."
-    statements += [sql for sql, _ in asked]
+        if not read_first:
+            return "It counts nothing."
+    statements = [*read_first, *(sql for sql, _ in asked)]
     changes_with: Literal["", "day", "moment"] = ""
     if any(other != asked[0] for other in asked):
         changes_with = "day" if asked[0] == asked[1] else "moment"
