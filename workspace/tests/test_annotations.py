@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from html import unescape
 
 import pytest
 from django.urls import reverse
@@ -109,5 +110,5 @@ def test_the_page_of_a_number_draws_and_tells_what_happened(client, world, slug)
     noted("Prices <b>raised</b>", TODAY)
     client.force_login(world.ada)
     text = client.get(reverse("workspace:kpi", args=[slug])).content.decode()
-    assert '"marks": [{"category": "Jun 2026"' in text
+    assert '"marks": [{"category": "Jun 2026"' in unescape(text), "the chart's data stand in an attribute"
     assert "Prices &lt;b&gt;raised&lt;/b&gt; (17 Jun 2026)" in text
