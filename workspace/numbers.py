@@ -118,7 +118,8 @@ def catalogue(request: HttpRequest) -> HttpResponse:
     cards_of = {slug: _stored_card(answers) for slug, answers in stored.items()}
     # What was defined a moment ago is not stored yet, and some can never be: those are worked out now.
     fresh = [kpi for kpi in kpis.values() if kpi.slug not in stored]
-    cards_of |= {card.kpi.slug: card for card in _fresh_cards(request.user, day_of(now), fresh)}
+    if fresh:
+        cards_of |= {card.kpi.slug: card for card in _fresh_cards(request.user, day_of(now), fresh)}
     cards = [cards_of[slug] for slug in kpis]
     themes = [(theme, list(found)) for theme, found in groupby(cards, key=lambda card: card.kpi.theme)]
     as_of = min((answer.data_as_of for answers in stored.values() for answer in answers), default=now)
