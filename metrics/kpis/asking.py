@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, cast
 
 from django.conf import settings
@@ -625,7 +626,7 @@ class Rows(Sequence[dict[str, Any]]):
             )
         return self._suited
 
-    @property
+    @cached_property
     def queryset(self) -> QuerySet[Any, Any]:
         part, question = self.part, self.question
         facts = counted_facts(part, question.scope, filters=question.filters, user=question.user)
