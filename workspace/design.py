@@ -17,7 +17,9 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from metrics.calculations import Interval
 from workspace.charts import Chart, HeatCell, HeatMap, Series
+from workspace.value_bars import ValueBar, value_bars
 
 MONTHS = ["Dec", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov"]
 HERE = "/design/#charts"
@@ -335,6 +337,13 @@ def sample_accounts() -> list[dict[str, object]]:
     ]
 
 
+def sample_value_bars() -> list[tuple[str, ValueBar | None]]:
+    """One upwards, one downwards, one with an interval, one missing."""
+    values = [Decimal(42), Decimal(-18), Decimal(12), None]
+    intervals = [None, None, Interval(Decimal(-4), Decimal(31)), None]
+    return list(zip(["42", "−18", "12", "no data"], value_bars(values, intervals), strict=True))
+
+
 @login_required
 @require_safe
 def design(request: HttpRequest) -> HttpResponse:
@@ -351,6 +360,7 @@ def design(request: HttpRequest) -> HttpResponse:
         {
             "charts": sample_charts(),
             "heatmap": sample_heatmap(),
+            "value_bars": sample_value_bars(),
             "accounts": sample_accounts(),
             "form": SampleForm(),
             "invalid": invalid,

@@ -15,7 +15,7 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -31,7 +31,6 @@ from metrics.kpis import (
     Answer,
     Comparison,
     Filters,
-    Group,
     Grouping,
     Kpi,
     KpiError,
@@ -48,6 +47,7 @@ from metrics.kpis import (
     step_labels,
 )
 from metrics.kpis.cohorts import COHORT_RETENTION, matrix
+from metrics.kpis.comparing import EARLIER
 from metrics.kpis.definition import MARGIN
 from metrics.kpis.documents import UNITS
 from metrics.models import CustomKpi, Target, may_define
@@ -56,9 +56,10 @@ from team.models import User
 from workspace.annotations import marks_over
 from workspace.charts import Chart, Series
 from workspace.cohorts import heat_map
-from workspace.dashboards.selection import in_words
+from workspace.dashboards.selection import COMPARISONS, FREE_DAYS, PRESETS, in_words, preset_period
 from workspace.dashboards.waterfalls import waterfall
 from workspace.exports import csv_response
+from workspace.group_table import default_order, group_lines
 from workspace.templatetags.show import as_unit, day, day_short, digits, level
 from workspace.waiting import waiting_chart
 
@@ -203,12 +204,14 @@ def _fresh_cards(user: Any, today: date, kpis: Sequence[Kpi]) -> list[Card]:
 
 
 class NumberForm(forms.Form):
-    """Which days, which way, in which groups, as known when."""
+    """Which days, compared with which, in which groups; then which way, of whom, as known when."""
 
+    period = forms.ChoiceField(label="Period", required=False)
     start = forms.DateField(label="From", required=False, widget=DateInput())
     last = forms.DateField(label="To, included", required=False, widget=DateInput())
-    variant = forms.ChoiceField(label="Worked out as", required=False)
+    compare = forms.ChoiceField(label="Compared with", required=False, choices=list(COMPARISONS.items()))
     group_by = forms.ChoiceField(label="In groups by", required=False)
+    variant = forms.ChoiceField(label="Worked out as", required=False, widget=forms.HiddenInput())
     known_at = forms.DateField(label="As we would have said on", required=False, widget=DateInput())
     csm = forms.ModelChoiceField(User.objects.none(), label="CSM", required=False, empty_label="Any")
     segment = forms.ChoiceField(label="Segment", required=False)
@@ -218,6 +221,7 @@ class NumberForm(forms.Form):
     def __init__(self, data: Any, *, kpi: Kpi, user: Any) -> None:
         super().__init__(data)
         fields: dict[str, Any] = self.fields
+        fields["period"].choices = _period_choices(kpi)
         fields["variant"].choices = [(each.slug, each.label) for each in kpi.variants]
         groups = {name: _words(name) for name in kpi.shared_groups}
         self.own_filters: list[str] = []
@@ -248,6 +252,15 @@ class NumberForm(forms.Form):
         plans = list(Plan.objects.values_list("code", "name")[:500])
         fields["plan"].choices = [("", "Any"), *plans]
 
+    @property
+    def has_free_days(self) -> bool:
+        return self["period"].value() == FREE_DAYS
+
+    @property
+    def more(self) -> list[Any]:
+        """The filters that stand behind one button, and tell by chips which of them are in force."""
+        return [self[name] for name in (*DIMENSIONS, *self.own_filters, "known_at")]
+
     def _add_filter(self, grouping: Grouping, labels: Mapping[str, str], data: Any) -> None:
         """Offer the groups that are known; else take free text, of which an unknown one counts nothing."""
         asked = data.get(grouping.slug, "")
@@ -258,6 +271,30 @@ class NumberForm(forms.Form):
         field.widget.attrs["id"] = f"own-filter-{len(self.own_filters)}"
         self.fields[grouping.slug] = field
         self.own_filters.append(grouping.slug)
+
+
+def _period_choices(kpi: Kpi) -> list[tuple[str, str]]:
+    choices = [*PRESETS.items(), (FREE_DAYS, "Free days…")]
+    if not kpi.default_months:
+        return choices
+    months = f"{kpi.default_months} months"
+    return [("", f"{months} from now on" if kpi.looks_ahead else f"{months} up to today"), *choices]
+
+
+def _choose_days(data: QueryDict, kpi: Kpi) -> None:
+    """Fill in the days of a preset, or the preset of the days that the address names."""
+    today = timezone.localdate()
+    asked = data.get("period", "")
+    if asked in PRESETS:
+        period = preset_period(asked, today)
+        data["start"], data["last"] = period.start.isoformat(), period.last_day.isoformat()
+    elif data.get("start") or data.get("last"):
+        days = {name: preset_period(name, today) for name in PRESETS}
+        given = (data.get("start", ""), data.get("last", ""))
+        same = [name for name, of in days.items() if (of.start.isoformat(), of.last_day.isoformat()) == given]
+        data["period"] = same[0] if same else FREE_DAYS
+    elif not asked and not kpi.default_months:
+        data["period"] = "this_month"
 
 
 def _words(name: str) -> str:
@@ -275,7 +312,7 @@ def _group_words(kpi: Kpi, name: str) -> str:
 
 def _texts(form: NumberForm) -> dict[str, str]:
     """Return what the form says as the texts that the API takes: there the end is excluded."""
-    given = dict(form.cleaned_data)
+    given = {name: value for name, value in form.cleaned_data.items() if name not in ("period", "compare")}
     last = given.pop("last")
     csm = given.pop("csm")
     texts = {name: str(value) for name, value in given.items() if value not in (None, "")}
@@ -300,6 +337,8 @@ def _asked(request: HttpRequest, slug: str) -> tuple[NumberForm, Question | None
             data["last"] = (date.fromisoformat(str(data["end"])) - timedelta(days=1)).isoformat()
         except (ValueError, OverflowError):
             data["last"] = str(data["end"])
+    _choose_days(data, kpi)
+    data.setdefault("compare", "previous")
     form = NumberForm(data, kpi=kpi, user=request.user)
     if not form.is_valid():
         return form, None
@@ -320,19 +359,27 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
     """One KPI: its number, definition, course, groups, and the rows that were counted."""
     form, question = _asked(request, slug)
     kpi = KPIS[slug]
+    intro, _, rest = kpi.definition.partition(". ")
     context: dict[str, Any] = {
         "kpi": kpi,
         "form": form,
-        "own_filters": [form[name] for name in form.own_filters],
+        "intro": f"{intro}." if rest else intro,
         "unit_words": UNITS[kpi.unit],
+        "variants": _variant_tabs(request, kpi),
+        "more_in_force": sum(bool(field.value()) for field in form.more),
+        "page_shortcuts": [(["f"], "Choose days and filters")],
     }
     if question is None:
-        context |= {"variant": kpi.default, "periods": _shortcuts(request, None)}
+        context["variant"] = kpi.default
         return render(request, "workspace/kpi.html", context, status=400)
-    earlier = _before(question)
-    answer, *others = ask_many([question, *earlier, *_beside(question)])
-    before, beside = others[: len(earlier)], others[len(earlier) :]
+    compare = form.cleaned_data["compare"] or "previous"
+    earlier = _earlier(question, compare)
+    answer, *others = ask_many([question, *earlier.values(), *_beside(question)])
+    before = dict(zip(earlier, others, strict=False))
+    beside = others[len(earlier) :]
     found, part, problem = _rows(request, question)
+    order = default_order(question.group_by)
+    counts = _counts(request, answer)
     context |= {
         "unit_words": UNITS[answer.variant.unit or kpi.unit],
         "beside": beside,
@@ -342,17 +389,32 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
         "variant": answer.variant,
         "period_words": in_words(question.period),
         "better": DIRECTIONS[kpi.direction],
-        "counts": _counts(answer),
-        "change": _change(answer, before[0]) if before else None,
-        "periods": _shortcuts(request, question.period),
+        "sample_words": (answer.variant.sample or answer.variant.denominator).replace("_", " "),
+        "counts": counts,
+        "divided": [
+            count
+            for name in (answer.variant.numerator, answer.variant.denominator)
+            for count in counts
+            if count["name"] == name and answer.variant.denominator
+        ],
+        "comparisons": [_compared(request, answer, other, to) for to, other in before.items()],
+        "is_met": answer.aim.is_met(answer.value),
         "chart": _chart(question),
         "waterfall": waterfall(answer, partial(_rows_address, request, answer), key="waterfall"),
         "waiting": waiting_chart(answer),
         "targets": _targets_in_words(answer),
         **_cohorts(request, question),
         "grouped_by": _group_words(kpi, question.group_by) if question.group_by else "",
-        "groups": [_group_line(request, answer, group, beside) for group in answer.groups],
-        "late": _late(question, answer) if answer.restated else [],
+        "default_sort": order,
+        "group_than": in_words(before[compare].question.period) if before.get(compare) else "",
+        "groups": group_lines(
+            request,
+            answer,
+            earlier=before.get(compare),
+            beside=beside,
+            order=request.GET.get("sort", "") or order,
+        ),
+        "late": _late(request, question, answer) if answer.restated else [],
         "part": part,
         "part_tabs": _part_tabs(request, answer, part),
         "rows_problem": problem,
@@ -364,12 +426,12 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "workspace/kpi.html", context)
 
 
-def _late(question: Question, answer: Answer) -> list[dict[str, Any]]:
+def _late(request: HttpRequest, question: Question, answer: Answer) -> list[dict[str, Any]]:
     """Return which facts, learned of later, make today's figure another one than was known then."""
     if question.known_at is None:
         return []
     (now,) = ask_many([replace(question, known_at=None, group_by="")])
-    units = {name: unit for name, _, _, unit in _counts(now)}
+    units = {count["name"]: count["unit"] for count in _counts(request, now)}
     return [
         {
             "words": _words(name),
@@ -383,20 +445,23 @@ def _late(question: Question, answer: Answer) -> list[dict[str, Any]]:
     ]
 
 
-def _counts(answer: Answer) -> list[tuple[str, str, Decimal, str]]:
-    """Return each count: its name, its words, the number and its unit."""
+def _counts(request: HttpRequest, answer: Answer) -> list[dict[str, Any]]:
+    """Return each count: its name, its words, the number, its unit, and the way to its rows."""
+    variant = answer.variant
     is_money = {
-        name: amount.kind == "money" for part in answer.variant.parts for name, amount in part.amounts.items()
+        name: amount.kind == "money" for part in variant.parts for name, amount in part.amounts.items()
     }
+    # What is worked out from the counts, such as exchange effects, is in what they are in.
+    is_derived_money = answer.kpi.unit == "money" or is_money.get(variant.numerator, False)
     return [
-        # What is worked out from the counts, such as exchange effects, is in the KPI's own unit.
-        (
-            name,
-            answer.variant.count_labels.get(name) or _words(name),
-            number,
-            answer.currency if is_money.get(name, answer.kpi.unit == "money") else "count",
-        )
-        for name, number in answer.figure.counts.items()
+        {
+            "name": name,
+            "words": variant.count_labels.get(name) or _words(name),
+            "amount": amount,
+            "unit": answer.currency if is_money.get(name, is_derived_money) else "count",
+            "href": _rows_address(request, answer, name),
+        }
+        for name, amount in answer.figure.counts.items()
     ]
 
 
@@ -451,7 +516,7 @@ def table_of(found: Rows, shown: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             {
                 "account": row["account"],
                 "href": reverse("workspace:account", args=[row["account"]["id"]]) if row["account"] else "",
-                "cells": [_cell(row[name]) for name in columns],
+                "named_cells": [(_words(name), _cell(row[name])) for name in columns],
                 "amount": row["amount"],
                 "currency": row.get("currency", ""),
             }
@@ -465,32 +530,11 @@ def _cell(value: Any) -> Any:
         return day(value)
     if isinstance(value, float):
         return digits(Decimal(str(value)), 0 if value.is_integer() else 2)
+    if isinstance(value, Decimal):
+        # As many decimals as it has; the zeros that fill a column of the database say nothing.
+        exponent = value.normalize().as_tuple().exponent
+        return digits(value, max(-exponent, 0)) if isinstance(exponent, int) else str(value)
     return value.replace("_", " ") if isinstance(value, str) and value.islower() else value
-
-
-def _group_line(
-    request: HttpRequest, answer: Answer, group: Group, beside: Sequence[Answer]
-) -> dict[str, Any]:
-    """Return a group's row with the way to its own page, and the values of other KPIs beside it."""
-    question = answer.question
-    query = request.GET.copy()
-    for name in ("page", "group_by", "end"):
-        query.pop(name, None)
-    if question.group_by in STEPS:
-        start = date.fromisoformat(group.key)
-        step = next(each for each in question.period.steps(_step(question.group_by)) if each.start == start)
-        query["start"], query["last"] = step.start.isoformat(), step.last_day.isoformat()
-    else:
-        query[question.group_by] = group.key
-    return {
-        "group": group,
-        "href": f"?{query.urlencode()}" if group.key else "",
-        "is_missed": group.aim.is_met(group.figure.value) is False,
-        "beside": [
-            (next((one.figure for one in other.groups if one.key == group.key), None), other.unit)
-            for other in beside
-        ],
-    }
 
 
 def _targets_in_words(answer: Answer) -> list[str]:
@@ -503,18 +547,24 @@ def _targets_in_words(answer: Answer) -> list[str]:
     ]
 
 
-def _step(name: str) -> Step:
-    return name  # type: ignore[return-value]
+def _earlier(question: Question, compare: str) -> dict[str, Question]:
+    """Return the same question about the period before and about the year before, as far as there are any.
 
-
-def _before(question: Question) -> list[Question]:
-    """Return the question about the period before, of the same length or as many months, if there is one."""
+    Where both are the same days, one stands for both. Groups are asked of the one to compare with.
+    """
     if question.known_at:
-        return []
-    try:
-        return [earlier_question(question, "previous")]
-    except KpiError:  # the calendar begins in 1900
-        return []
+        return {}
+    found: dict[str, Question] = {}
+    for to in (compare, *(each for each in EARLIER if each != compare)):
+        try:
+            earlier = earlier_question(question, to)
+        except KpiError:  # the calendar begins in 1900
+            continue
+        if earlier not in found.values():
+            found[to] = earlier
+    if compare in found and question.group_by not in STEPS:
+        found[compare] = replace(found[compare], group_by=question.group_by)
+    return {to: found[to] for to in EARLIER if to in found}
 
 
 def _margin(answer: Answer) -> str:
@@ -534,37 +584,44 @@ def _beside(question: Question) -> list[Question]:
     ]
 
 
-def _change(answer: Answer, before: Answer) -> dict[str, Any] | None:
-    """Return how far the value is from the period before, and whether that is more than chance."""
-    compared = Comparison(to="previous", answer=answer, earlier=before)
-    if compared.change is None:
-        return None
+def _compared(request: HttpRequest, answer: Answer, before: Answer, to: str) -> dict[str, Any]:
+    """Return an earlier value, how far this one is from it, and whether that is more than chance."""
+    compared = Comparison(to=to, answer=answer, earlier=before)
     note = ""
     if found := compared.significance:
         note = f"change {'' if found.is_significant else 'not '}significant (z {digits(found.z, 2)})"
-    return {"value": compared.change, "than": f"than {in_words(before.question.period)}", "note": note}
+    period = before.question.period
+    query = request.GET.copy()
+    for name in ("page", "end", "period", "sort"):
+        query.pop(name, None)
+    query["start"], query["last"] = period.start.isoformat(), period.last_day.isoformat()
+    return {
+        "label": COMPARISONS[to],
+        "period": in_words(period),
+        "value": before.value,
+        "unit": before.unit,
+        "reason": before.figure.reason,
+        "change": compared.change,
+        "note": note if compared.change is not None else "",
+        "href": f"?{query.urlencode()}",
+    }
 
 
-def _shortcuts(request: HttpRequest, now: Period | None) -> list[dict[str, Any]]:
-    today = timezone.localdate()
-    tomorrow = today + timedelta(days=1)
-    month, quarter, year = (floor_to(today, step) for step in ("month", "quarter", "year"))
-    periods = [
-        ("This month so far", month_so_far(today)),
-        ("Last month", Period.month_of(month - timedelta(days=1))),
-        ("This quarter so far", Period(quarter, tomorrow)),
-        ("Last quarter", Period(quarter - relativedelta(months=3), quarter)),
-        ("This year so far", Period(year, tomorrow)),
-        ("Last 12 months", Period(month - relativedelta(months=12), month)),
-    ]
-    items = []
-    for label, period in periods:
+def _variant_tabs(request: HttpRequest, kpi: Kpi) -> list[dict[str, Any]]:
+    """Return the ways to work it out, where there are several."""
+    if len(kpi.variants) == 1:
+        return []
+    asked = request.GET.get("variant", "") or kpi.default.slug
+    tabs = []
+    for variant in kpi.variants:
         query = request.GET.copy()
-        for name in ("page", "end"):
+        for name in ("page", "part", "sort"):
             query.pop(name, None)
-        query["start"], query["last"] = period.start.isoformat(), period.last_day.isoformat()
-        items.append({"label": label, "href": f"?{query.urlencode()}", "is_current": period == now})
-    return items
+        query["variant"] = variant.slug
+        tabs.append(
+            {"label": variant.label, "href": f"?{query.urlencode()}", "is_current": variant.slug == asked}
+        )
+    return tabs
 
 
 def _chart(question: Question) -> Chart | None:

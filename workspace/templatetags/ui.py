@@ -24,10 +24,11 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from workspace import sparklines
+from workspace import sparklines, value_bars
 from workspace.charts import Chart, HeatMap
 from workspace.navigation import items_for
 from workspace.templatetags import show
+from workspace.value_bars import ValueBar
 
 register = template.Library()
 
@@ -95,6 +96,30 @@ def sparkline(values: Sequence[float | Decimal | None], label: str = "", tone: s
 
 
 @register.simple_tag
+def value_bar(bar: ValueBar | None, tone: str = "accent") -> SafeString:
+    """The bar beside a value of a table, with its interval across it; the value itself is text beside it."""
+    if bar is None:
+        return mark_safe("")
+    interval = (
+        format_html('<path class="value-interval" d="M{0} 2V10M{0} 6H{1}M{1} 2V10"/>', bar.low, bar.high)
+        if bar.low is not None
+        else ""
+    )
+    return format_html(
+        '<svg class="value-bar tone-{}{}" viewBox="0 0 {} 12" preserveAspectRatio="none" aria-hidden="true">'
+        '<rect class="value-fill" x="{}" y="1" width="{}" height="10"/>{}'
+        '<path class="value-zero" d="M{} 0V12"/></svg>',
+        tone,
+        " is-negative" if bar.is_negative else "",
+        value_bars.WIDTH,
+        bar.start,
+        bar.length,
+        interval,
+        bar.zero,
+    )
+
+
+@register.simple_tag
 def avatar(who: Any) -> SafeString:
     """The initials of a user, or of a name, in a circle. The name itself stands beside it or in its title."""
     name = str(who)
@@ -110,11 +135,13 @@ def avatar(who: Any) -> SafeString:
 
 
 @register.simple_tag
-def delta(change: Any, unit: str = "count", better: str = "up", than: str = "") -> SafeString:
+def delta(
+    change: Any, unit: str = "count", better: str = "up", than: str = "", says_so: bool = False
+) -> SafeString:
     """A change with its sign, an arrow, and whether it is good: `{% delta 1.4 "percent" better="up" %}`.
 
     `better` is `up`, `down` or `neither`. Colour is never alone: the arrow shows the direction and hidden
-    words say better or worse.
+    words, which everybody sees with `says_so`, say better or worse.
     """
     amount = show.as_decimal(change)
     if amount is None:
@@ -124,14 +151,17 @@ def delta(change: Any, unit: str = "count", better: str = "up", than: str = "") 
     way = "flat" if amount == 0 or words.startswith("±") else "up" if amount > 0 else "down"
     verdict = "" if way == "flat" or better == "neither" else "better" if way == better else "worse"
     arrow = {"flat": "minus", "up": "trending-up", "down": "trending-down"}[way]
-    hidden = ", ".join(part for part in (verdict, than) if part)
+    hidden = [part for part in ("" if says_so else verdict, than) if part]
+    if not verdict and not than:
+        hidden = ["no change"] if way == "flat" else []
     return format_html(
-        '<span class="delta {}"{}>{}{}<span class="visually-hidden"> {}</span></span>',
+        '<span class="delta {}"{}>{}{}{}<span class="visually-hidden"> {}</span></span>',
         f"is-{verdict}" if verdict else "is-flat",
         format_html(' title="{}"', than) if than else "",
         words,
         icon(arrow),
-        hidden or "no change",
+        format_html('<span class="delta-word">{}</span>', verdict) if says_so and verdict else "",
+        ", ".join(hidden),
     )
 
 
@@ -526,7 +556,10 @@ class Chip:
 
 @register.simple_tag(takes_context=True)
 def chips(context: template.Context, form: BaseForm, skip: str = "") -> SafeString:
-    """The filters in force of a bound GET form, each with a × that takes it away, and "Clear all"."""
+    """The filters in force of a bound GET form, each with a × that takes it away, and "Clear all".
+
+    What is to `skip` has no chip, and stays.
+    """
     request: HttpRequest = context["request"]
     skipped = {"page", "sort", *skip.split()}
     found = []
@@ -543,7 +576,11 @@ def chips(context: template.Context, form: BaseForm, skip: str = "") -> SafeStri
             found.append(Chip(str(field.label), choices.get(value, value), f"?{rest.urlencode()}"))
     if not found:
         return mark_safe("")
-    return render_to_string("components/chips.html", {"chips": found, "clear": "?"})
+    kept = request.GET.copy()
+    for name in list(kept):
+        if name not in skip.split():
+            kept.pop(name)
+    return render_to_string("components/chips.html", {"chips": found, "clear": f"?{kept.urlencode()}"})
 
 
 def _flat_choices(field: BoundField) -> list[tuple[Any, str]]:

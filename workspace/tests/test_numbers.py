@@ -19,10 +19,12 @@ from django.utils.html import escape
 from accounts.models import Cost, FactChange
 from accounts.tests.factories import make_account, make_user, subscribe
 from metrics import rollups
+from metrics.calculations import Interval
 from metrics.kpis import KPIS
 from metrics.models import KpiRollUp, Target
 from metrics.tests.cast import NOW, Cast, answer, february, make_company
 from team.models import User
+from workspace.value_bars import value_bars
 
 pytestmark = pytest.mark.django_db
 IN_FEBRUARY = {"start": "2026-02-01", "last": "2026-02-28"}
@@ -266,7 +268,7 @@ def test_a_group_of_its_own_leads_to_its_own_page(admin: Client) -> None:
 def test_the_rows_of_a_median_say_how_long_each_took(admin: Client) -> None:
     text = page(admin, "resolution_time", agent="Kim")
     assert '<th scope="col">Hours</th>' in text
-    assert "<td>144</td>" in text
+    assert '<td data-label="Hours">144</td>' in text
     assert page(admin, "resolution_time", priority="high", group_by="priority").count(">High</a>") == 1
 
 
@@ -303,3 +305,88 @@ def test_the_gross_margin_is_said_and_that_it_is_a_guess(admin: Client, settings
     assert "taken for granted" not in page(admin, "clv", variant="historic")
     settings.IS_GROSS_MARGIN_SET, settings.GROSS_MARGIN_PERCENT = True, Decimal("82.5")
     assert "Gross margin</dt><dd>82.5 %<" in page(admin, "clv", variant="predictive")
+
+
+def test_the_groups_are_sorted_by_name_value_or_change_and_those_without_a_value_come_last(
+    admin: Client, company: Cast
+) -> None:
+    address = reverse("workspace:kpi", args=["nps"])
+    asked = {"start": "2025-09-01", "last": "2026-02-28", "group_by": "month"}
+
+    def months(sort: str) -> list[tuple[int, Decimal | None]]:
+        lines = admin.get(address, {**asked, "sort": sort}).context["groups"]
+        return [(int(line.group.key[5:7]), line.value) for line in lines]
+
+    answer("nps", 0, account=company.acme, day=date(2025, 10, 9))
+    answer("nps", 9, account=company.acme, day=date(2025, 12, 9))
+    assert [month for month, _ in months("-name")] == [2, 1, 12, 11, 10, 9]
+    found = [value for _, value in months("value")]
+    known = [value for value in found if value is not None]
+    assert known == sorted(known)
+    assert known[0] == -100
+    assert found == [*known, *[None] * (len(found) - len(known))], "what has no value comes last"
+    assert [value for _, value in months("-value")] == [*known[::-1], *[None] * (len(found) - len(known))]
+    by_csm = admin.get(address, {**IN_FEBRUARY, "group_by": "csm", "sort": "name"}).context["groups"]
+    names = [line.group.label for line in by_csm]
+    assert names == sorted(names, key=str.casefold)
+
+
+def test_months_stand_in_their_order_until_another_is_asked_for(admin: Client) -> None:
+    asked = {"start": "2025-11-01", "last": "2026-02-28", "group_by": "month"}
+    address = reverse("workspace:kpi", args=["customer_count"])
+    keys = [line.group.key for line in admin.get(address, asked).context["groups"]]
+    assert keys == ["2025-11-01", "2025-12-01", "2026-01-01", "2026-02-01"]
+
+
+def test_the_number_stands_beside_the_period_before_and_the_year_before(admin: Client) -> None:
+    asked = {"start": "2026-02-01", "last": "2026-02-28", "group_by": "segment", "compare": "year"}
+    response = admin.get(reverse("workspace:kpi", args=["mrr"]), asked)
+    compared = response.context["comparisons"]
+    assert [(each["label"], each["period"]) for each in compared] == [
+        ("Period before", "Jan 2026"),
+        ("Year before", "Feb 2025"),
+    ]
+    assert response.context["group_than"] == "Feb 2025"
+    year = admin.get(reverse("workspace:kpi", args=["nrr"]), {"start": "2025-01-01", "last": "2025-12-31"})
+    assert [each["period"] for each in year.context["comparisons"]] == ["2024"], (
+        "once, where both are the same"
+    )
+
+
+def test_a_fall_is_worse_or_better_as_the_kpi_has_it_and_says_so_in_words(admin: Client) -> None:
+    text = page(admin, "customer_churn_rate")
+    beside = text.split('<dl class="number-beside">')[1].split("</dl>")[0]
+    assert '<span class="delta-word">worse</span>' in beside
+
+
+def test_a_preset_asks_for_its_days_and_its_days_choose_it(admin: Client) -> None:
+    address = reverse("workspace:kpi", args=["nps"])
+    by_name = admin.get(address, {"period": "last_quarter"})
+    days = by_name.context["answer"].question.period
+    by_days = admin.get(address, {"start": str(days.start), "last": str(days.last_day)})
+    assert by_days.context["answer"].question.period == days
+    assert by_days.context["form"]["period"].value() == "last_quarter"
+    assert 'name="start"' not in by_days.content.decode()
+    assert 'name="start" value="2026-02-03"' in page(admin, "nps", start="2026-02-03")
+    assert admin.get(address, {"period": "whenever"}).status_code == 400
+
+
+def test_filters_in_force_are_counted_and_taken_away_by_one_click_each(admin: Client, company: Cast) -> None:
+    text = page(admin, "nps", csm=str(company.ada.pk), survey="Airport", group_by="segment")
+    assert 'More filters <span class="tab-count">2</span>' in text
+    chips = text.split('<ul class="chips"')[1].split("</ul>")[0]
+    assert "Remove filter Survey: Airport" in chips
+    assert 'class="chip-clear" href="?start=2026-02-01&amp;last=2026-02-28&amp;group_by=segment"' in chips
+    assert '<ul class="chips"' not in page(admin, "nps", group_by="segment")
+
+
+def test_the_bars_share_one_scale_and_negative_ones_point_the_other_way() -> None:
+    bars = value_bars([Decimal(30), Decimal(-10), None], [Interval(Decimal(20), Decimal(70)), None, None])
+    assert [bar and (bar.start, bar.length, bar.is_negative) for bar in bars] == [
+        (12.5, 37.5, False),
+        (0, 12.5, True),
+        None,
+    ]
+    assert bars[0]
+    assert (bars[0].low, bars[0].high) == (37.5, 100)
+    assert value_bars([Decimal(0)]) == value_bars([Decimal(0)], [None]), "nothing to divide by is no error"

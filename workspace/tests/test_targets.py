@@ -168,7 +168,7 @@ def test_a_numbers_page_says_for_which_lengths_there_is_a_target(client, world):
     address = reverse("workspace:kpi", args=["nrr"])
     assert "110 % for twelve months" in words(client.get(address))
     year = {"start": "2025-06-01", "last": "2026-05-31"}
-    assert "target 110 %" in words(client.get(address, year))
+    assert "<dt>Target</dt> <dd>110 %" in words(client.get(address, year))
 
 
 def test_a_group_that_misses_its_target_is_marked(client, answers):
