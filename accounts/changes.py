@@ -54,6 +54,11 @@ class Tracked:
     def table(self) -> str:
         return self.model._meta.db_table
 
+    @property
+    def span(self) -> tuple[object, ...]:
+        """What decides which days a row speaks about."""
+        return self.days, self.until, self.is_open_ended, self.reaches_back_to
+
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """Columns whose change is logged."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -33,7 +33,7 @@ from accounts.bulk import insert_rows, update_rows
 from accounts.models import FactChange
 from csplatform.periods import Period, day_of, floor_to
 from metrics import snapshots
-from metrics.kpis import DIMENSIONS, KPIS, Answer, Kpi, Question, Variant
+from metrics.kpis import DIMENSIONS, KPIS, Answer, Kpi, Question
 from metrics.kpis.asking import count_many
 from metrics.kpis.definition import Scope
 from metrics.kpis.figures import written
@@ -41,17 +41,18 @@ from metrics.kpis.reach import FleetingError, Reads, fingerprint, reads_of, stea
 from metrics.kpis.reading import default_period
 from metrics.kpis.stored import rate_changes_as_text, reads_as_text, reads_from_text
 from metrics.models import KpiRollUp, KpiRollUpGroup, KpiSnapshot
+from team.stopping import is_told_to_stop
 
 MONTHS_BACK = 36
 YEAR = 12
-# There are many CSMs, and nobody compares them further back.
+# There are many CSMs, and nobody compares them further back, nor variants by groups.
 MONTHS_BACK_BY_CSM = 12
 
 # What is worked out first: the running month, what else is running, what is over.
 TOTALS_NOW, GROUPS_NOW, TOTALS_BEFORE, GROUPS_BEFORE = range(4)
 # How long one waits after it was worked out, however many facts come.
 REST = {
-    TOTALS_NOW: timedelta(seconds=20),
+    TOTALS_NOW: timedelta(seconds=30),
     GROUPS_NOW: timedelta(minutes=5),
     TOTALS_BEFORE: timedelta(minutes=1),
     GROUPS_BEFORE: timedelta(minutes=5),
@@ -78,6 +79,8 @@ class Shelf:
     is_for_all: bool = True  # also of KPIs that are not usually asked of twelve months
     dimensions: set[str] = field(default_factory=set)
     has_own_groups: bool = False
+    # By groups only of the variant that is shown when nothing is said.
+    is_default_grouped: bool = False
 
 
 def shelves(today: date) -> dict[Period, Shelf]:
@@ -85,23 +88,27 @@ def shelves(today: date) -> dict[Period, Shelf]:
     month's end, and what has passed of the running ones."""
     found: dict[Period, Shelf] = {}
 
-    def keep(period: Period, *, is_for_all: bool = True, by: Sequence[str] = (), own: bool = False) -> None:
+    def keep(
+        period: Period, *, is_for_all: bool = True, by: Sequence[str] = (), is_old: bool = False
+    ) -> None:
         shelf = found.setdefault(period, Shelf(TOTALS_BEFORE, is_for_all=False))
         if period.end > today:
             shelf.urgency = TOTALS_NOW
         shelf.is_for_all |= is_for_all
         shelf.dimensions |= set(by)
-        shelf.has_own_groups |= own
+        shelf.has_own_groups |= bool(by)
+        shelf.is_default_grouped = is_old
 
     month = floor_to(today, "month")
     for back in range(MONTHS_BACK + 1):
         first = month - relativedelta(months=back)
-        dimensions = DIMENSIONS if back <= MONTHS_BACK_BY_CSM else [d for d in DIMENSIONS if d != "csm"]
-        keep(Period.month_of(first), by=dimensions, own=True)
+        is_old = back > MONTHS_BACK_BY_CSM
+        dimensions = [name for name in DIMENSIONS if name != "csm" or not is_old]
+        keep(Period.month_of(first), by=dimensions, is_old=is_old)
         keep(Period(first - relativedelta(months=11), first + relativedelta(months=1)), is_for_all=False)
     keep(Period(month - relativedelta(months=12), month))
     tomorrow = today + timedelta(days=1)
-    keep(Period(month, tomorrow), by=DIMENSIONS, own=True)
+    keep(Period(month, tomorrow), by=DIMENSIONS)
     for step, months in (("quarter", 3), ("year", 12)):
         first = floor_to(today, step)  # type: ignore[arg-type]
         keep(Period(first, tomorrow))
@@ -111,45 +118,35 @@ def shelves(today: date) -> dict[Period, Shelf]:
     return found
 
 
-def _wanted(today: date) -> Iterator[KpiRollUp]:
-    kept = shelves(today)
-    for kpi in KPIS.values():
-        mark = fingerprint(kpi)
-        for variant in kpi.variants:
-            for period, shelf in _kept_for(kpi, kept, today).items():
-                yield from _of_period(kpi, variant, mark, period, shelf)
-
-
 def _kept_for(kpi: Kpi, kept: Mapping[Period, Shelf], today: date) -> dict[Period, Shelf]:
     """Return the periods that are kept of one KPI, with the one that it shows when nothing is said."""
     found = {p: shelf for p, shelf in kept.items() if shelf.is_for_all or kpi.default_months == YEAR}
     shown = default_period(kpi, today)
-    found[shown] = replace(kept.get(shown, Shelf(TOTALS_NOW)), dimensions=set(DIMENSIONS))
+    shelf = kept.get(shown, Shelf(TOTALS_NOW))
+    found[shown] = replace(shelf, dimensions=set(DIMENSIONS), is_default_grouped=False)
     return found
 
 
-def _of_period(kpi: Kpi, variant: Variant, mark: str, period: Period, shelf: Shelf) -> Iterator[KpiRollUp]:
+def _wanted(kpi: Kpi, kept: Mapping[Period, Shelf], today: date) -> Iterator[KpiRollUp]:
+    """Yield the roll-ups of one KPI, without what they read."""
+    mark = fingerprint(kpi)
     own = [grouping.slug for grouping in kpi.own_groups if not grouping.takes_name]
-    groupings = [
-        "",
-        *(name for name in kpi.shared_groups if name in shelf.dimensions),
-        *(own if shelf.has_own_groups else ()),
-    ]
-    for group_by in groupings:
-        try:
-            reads = reads_of(kpi, variant, group_by, period)
-        except FleetingError:
-            continue  # counted whenever it is asked
-        yield KpiRollUp(
-            kpi=kpi.slug,
-            variant=variant.slug,
-            group_by=group_by,
-            starts_on=period.start,
-            ends_on=period.last_day,
-            fingerprint=mark,
-            reads=reads_as_text(reads),
-            urgency=shelf.urgency + 1 if group_by else shelf.urgency,
-        )
+    for variant in kpi.variants:
+        for period, shelf in _kept_for(kpi, kept, today).items():
+            groupings = [""]
+            if variant is kpi.default or not shelf.is_default_grouped:
+                groupings += [name for name in kpi.shared_groups if name in shelf.dimensions]
+                groupings += own if shelf.has_own_groups else ()
+            for group_by in groupings:
+                yield KpiRollUp(
+                    kpi=kpi.slug,
+                    variant=variant.slug,
+                    group_by=group_by,
+                    starts_on=period.start,
+                    ends_on=period.last_day,
+                    fingerprint=mark,
+                    urgency=shelf.urgency + 1 if group_by else shelf.urgency,
+                )
 
 
 @contextmanager
@@ -179,17 +176,61 @@ def plan(today: date) -> int:
 
     One that is new, or defined in another way than it was stored, is stale.
     """
-    there = KpiRollUp.objects.order_by().only(*_IDENTITY, *_DEFINED)
-    known = {_key(row): row for row in there.iterator(chunk_size=CHUNK)}
+    kept = shelves(today)
+    return sum(_plan_one(kpi, kept, today) for kpi in KPIS.values()) + _drop_unknown()
+
+
+# For which day, and by which definition, this process planned each KPI last.
+_planned: dict[str, tuple[date, str]] = {}
+
+
+def plan_if_needed(now: datetime, *, seconds: float) -> bool:
+    """Plan the KPIs that this process did not plan yet as they are today, for about so many seconds.
+
+    Return whether all are planned.
+    """
+    today = day_of(now)
+    wanted = {kpi.slug: (today, fingerprint(kpi)) for kpi in KPIS.values()}
+    if wanted == _planned:
+        return True
+    end = time.monotonic() + seconds
+    kept = shelves(today)
+    for slug, asked in wanted.items():
+        if _planned.get(slug) == asked:
+            continue
+        if time.monotonic() >= end or is_told_to_stop():
+            return False
+        _plan_one(KPIS[slug], kept, today)
+        _planned[slug] = asked
+    _drop_unknown()
+    for slug in _planned.keys() - wanted.keys():
+        del _planned[slug]
+    return True
+
+
+def _drop_unknown() -> int:
+    return _drop(KpiRollUp.objects.exclude(kpi__in=list(KPIS)).values_list("pk", flat=True))
+
+
+def _plan_one(kpi: Kpi, kept: Mapping[Period, Shelf], today: date) -> int:
+    there = KpiRollUp.objects.filter(kpi=kpi.slug).order_by()
+    known = {_key(row): row for row in there.only(*_IDENTITY, *_DEFINED)}
     new: list[KpiRollUp] = []
     moved: dict[int, list[int]] = defaultdict(list)
     redefined: list[KpiRollUp] = []
-    for row in _wanted(today):
-        old = known.pop(_key(row), None)
+    for row in _wanted(kpi, kept, today):
+        old = known.get(_key(row))
+        # What the same definition reads was found when it was stored.
+        if old is None or old.fingerprint != row.fingerprint:
+            try:
+                reads = reads_of(kpi, kpi.variant(row.variant), row.group_by, row.period)
+            except FleetingError:
+                continue  # counted whenever it is asked
+            row.reads = reads_as_text(reads)
+        known.pop(_key(row), None)
         if old is None:
             new.append(row)
-            continue
-        if (old.fingerprint, old.reads) != (row.fingerprint, row.reads):
+        elif old.fingerprint != row.fingerprint:
             row.pk = old.pk
             if _version(old) == _version(row):
                 row.said, row.said_at = old.said, old.said_at
@@ -208,24 +249,15 @@ def plan(today: date) -> int:
         for batch in _chunks(ids):
             with _alone():
                 KpiRollUp.objects.filter(pk__in=batch).update(urgency=urgency)
-    gone = [row.pk for row in known.values()]
+    return len(new) + len(redefined) + _drop([row.pk for row in known.values()])
+
+
+def _drop(ids: Iterable[int]) -> int:
+    gone = list(ids)
     for batch in _chunks(gone):
         with _alone():
             KpiRollUp.objects.filter(pk__in=batch).delete()
-    return len(new) + len(redefined) + len(gone)
-
-
-_planned: tuple[date, frozenset[tuple[str, str]]] | None = None
-
-
-def plan_if_needed(now: datetime) -> None:
-    """Plan when the day or a definition is another one than when this process planned last."""
-    global _planned
-    today = day_of(now)
-    asked = (today, frozenset((kpi.slug, fingerprint(kpi)) for kpi in KPIS.values()))
-    if asked != _planned:
-        plan(today)
-        _planned = asked
+    return len(gone)
 
 
 def _chunks(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
@@ -363,7 +395,7 @@ def refresh(
         took = time.monotonic() - began
         size = min(size * 2, LARGEST_BATCH) if took < BATCH_SECONDS / 2 else size
         size = max(size // 2, 1) if took > BATCH_SECONDS else size
-        if end is not None and time.monotonic() >= end:
+        if (end is not None and time.monotonic() >= end) or is_told_to_stop():
             break
         absorb()
     return done

@@ -8,7 +8,7 @@ from django.db.models import Case, F, Q, QuerySet, Value, When
 
 from metrics.kpis import team
 from metrics.kpis.counting import ONE, day_of_moment
-from metrics.kpis.definition import Amount, Kpi, Part, Scope, Variant
+from metrics.kpis.definition import Amount, Kpi, Part, Scope, Variant, within
 from playbooks.models import Task
 
 
@@ -52,6 +52,7 @@ TASKS_COMPLETED = Kpi(
                         "id": "pk",
                     },
                     groups={"by": "assignee"},
+                    first_on=within,
                 ),
             ),
             numerator="tasks",

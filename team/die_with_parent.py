@@ -1,6 +1,6 @@
 """Run a command that is told to stop when its parent dies, however the parent dies.
 
-    python -I -S team/die_with_parent.py PARENT_PID COMMAND ...
+    python -I -S team/die_with_parent.py PARENT_PID NICENESS COMMAND ...
 
 A supervisor ended by SIGKILL cannot stop its children; on Linux the kernel does it then.
 Elsewhere they live on until somebody stops them.
@@ -24,4 +24,5 @@ def ask_for_signal(number: int) -> None:
 if __name__ == "__main__":
     ask_for_signal(signal.SIGTERM)
     if os.getppid() == int(sys.argv[1]):  # else it died before we could ask
-        os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606  the very command the supervisor gave
+        os.nice(int(sys.argv[2]))
+        os.execv(sys.argv[3], sys.argv[3:])  # noqa: S606  the very command the supervisor gave

@@ -20,12 +20,13 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-LAUNCHER = Path(__file__).with_name("die_with_parent.py")
+LAUNCH = [sys.executable, "-I", "-S", str(Path(__file__).with_name("die_with_parent.py"))]
 # A child that lived this long had started properly; its next death counts as the first.
 SETTLED_SECONDS = 10.0
 TRIES = 5
 STOP_SECONDS = 7.0
 LAST_STOP_SECONDS = 2.0
+GONE_SECONDS = 1.0
 
 
 class CannotStartError(Exception):
@@ -34,13 +35,17 @@ class CannotStartError(Exception):
 
 @dataclass
 class Child:
-    """A command to keep running. `stops_last` is for what the others still need while they stop."""
+    """A command to keep running. `stops_last` is for what the others still need while they stop.
+
+    One with `niceness` lets the others have the processor first.
+    """
 
     name: str
     command: list[str]
     env: dict[str, str] = field(default_factory=dict)
     pass_fds: tuple[int, ...] = ()
     stops_last: bool = False
+    niceness: int = 0
     before_restart: Callable[[int], None] = lambda failures: None
 
     process: subprocess.Popen[str] | None = None
@@ -74,7 +79,7 @@ class Supervisor:
             self.children.append(child)
         # Called in the main thread only: the kernel counts the starting thread as the parent.
         child.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), *child.command],
+            [*LAUNCH, str(os.getpid()), str(child.niceness), *child.command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -139,6 +144,14 @@ class Supervisor:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.process.pid, signal.SIGKILL)
 
+    def _wait_for_group(self, group: int) -> None:
+        """Wait a moment until nothing is left of a group that was killed."""
+        end = time.monotonic() + GONE_SECONDS
+        with suppress(ProcessLookupError, PermissionError):
+            while time.monotonic() < end:
+                os.killpg(group, 0)
+                time.sleep(0.02)
+
     def stop(self) -> None:
         """Ask everybody to end, wait a moment, then insist. At most nine seconds."""
         first = [child for child in self.children if not child.stops_last]
@@ -157,6 +170,7 @@ class Supervisor:
                     child.process.wait(max(0.0, end - time.monotonic()))
                 self._sweep(child)
                 child.process.wait()
+                self._wait_for_group(child.process.pid)
 
     @contextmanager
     def _signals(self) -> Iterator[int]:

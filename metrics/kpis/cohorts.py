@@ -26,7 +26,18 @@ from metrics.calculations import cohort_buyers, cohort_retention, cohort_revenue
 from metrics.kpis import ledger
 from metrics.kpis.counting import MICRO, ONE, Filters, MissingRateError, Rates, counted_facts
 from metrics.kpis.customers import THEME
-from metrics.kpis.definition import Amount, Counts, Grouping, Kpi, KpiError, Part, Scope, Variant, money
+from metrics.kpis.definition import (
+    Amount,
+    Counts,
+    Grouping,
+    Kpi,
+    KpiError,
+    Part,
+    Scope,
+    Variant,
+    money,
+    up_to_end,
+)
 
 NOBODY_JOINED = "nobody_joined"
 MOST_MONTHS = 120
@@ -78,6 +89,7 @@ def _accounts(name: str, facts: Any) -> Part:
         account="",
         columns={"joined": "kpi_joined_on"},
         groups=_COHORT,
+        first_on=up_to_end,
     )
 
 
@@ -88,6 +100,7 @@ def _money(name: str, facts: Any) -> Part:
         currency="currency",
         columns={"joined": "kpi_joined_on"},
         groups=_COHORT,
+        first_on=up_to_end,
     )
 
 

@@ -19,7 +19,7 @@ from metrics.calculations import (
 )
 from metrics.kpis import ledger, renewals
 from metrics.kpis.counting import ONE, exact_sum
-from metrics.kpis.definition import Amount, Kpi, Part, Scope, Variant, money, within
+from metrics.kpis.definition import Amount, Kpi, Part, Scope, Variant, money, up_to_end, within
 from metrics.kpis.revenue import LEDGER, THEME
 
 Kind = Movement.Kind
@@ -249,9 +249,12 @@ def _recurring_of_a_year(scope: Scope) -> QuerySet[Any]:
     )
 
 
+def _year_to(period: Period) -> Period:
+    return Period(period.end - relativedelta(months=A_YEAR), period.end)
+
+
 def _charges_of_a_year(scope: Scope) -> QuerySet[Any]:
-    year = Period(scope.period.end - relativedelta(months=A_YEAR), scope.period.end)
-    return Charge.objects.known_at(scope.known_at).invoiced_in(year)
+    return Charge.objects.known_at(scope.known_at).invoiced_in(_year_to(scope.period))
 
 
 def _accounts_that_paid(scope: Scope) -> QuerySet[Any]:
@@ -274,14 +277,16 @@ _OF_A_YEAR = (
         amounts={"recurring": money(F("delta") * F("kpi_months"))},
         currency="currency",
         columns={**ledger.COLUMNS, "change": "delta", "months": "kpi_months"},
+        first_on=up_to_end,
     ),
     Part(
         facts=_charges_of_a_year,
         amounts={"one_off": money("amount")},
         currency="currency",
         columns={"day": "day", "description": "description", "line": "pk"},
+        first_on=lambda period: _year_to(period).start,
     ),
-    Part(facts=_accounts_that_paid, amounts={"accounts": Amount(ONE)}, account=""),
+    Part(facts=_accounts_that_paid, amounts={"accounts": Amount(ONE)}, account="", first_on=up_to_end),
 )
 
 ACCOUNT_ANNUAL_REVENUE = Kpi(

@@ -23,7 +23,7 @@ from metrics.calculations import (
 )
 from metrics.kpis import ledger
 from metrics.kpis.counting import ONE
-from metrics.kpis.definition import Amount, Kpi, Part, Scope, Variant, money, quantity
+from metrics.kpis.definition import Amount, Kpi, Part, Scope, Variant, money, quantity, up_to_end
 from metrics.models import Band, HealthScore
 
 THEME = "Health"
@@ -61,6 +61,7 @@ _CUSTOMERS = Part(
         "score_total": quantity(Coalesce(F("score"), Value(0), output_field=SCORE)),
     },
     columns={"score": "score", "band": "band", "since": "day"},
+    first_on=up_to_end,
 )
 
 
@@ -91,6 +92,7 @@ _REVENUE = Part(
     currency="currency",
     rate_on="end",
     columns={"score": "kpi_score"},
+    first_on=up_to_end,
 )
 
 AVERAGE_HEALTH = Kpi(

@@ -34,7 +34,7 @@ from metrics.calculations import (
 )
 from metrics.kpis import ledger, voice
 from metrics.kpis.counting import ONE
-from metrics.kpis.definition import Amount, Grouping, Kpi, Part, Scope, Variant
+from metrics.kpis.definition import Amount, Grouping, Kpi, Part, Scope, Variant, up_to_end
 
 THEME = "Outcomes and referrals"
 NOTHING = Value(0)
@@ -241,6 +241,7 @@ REFERRALS = Kpi(
                         "promoters_who_referred": Amount(F("kpi_did")),
                     },
                     account="",
+                    first_on=up_to_end,
                 ),
             ),
             numerator="referrals",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from inspect import getsourcefile
@@ -28,13 +28,13 @@ from metrics.kpis.definition import Kpi, Part, Scope, Variant
 
 # Any period does: it stands for all others.
 _SAMPLE = Period(date(2025, 2, 1), date(2025, 3, 1))
-# Asked while it runs, early and late on one day; on another day; and long after.
+# Asked while it runs, early and late on one day, and on another day; when it is just over; and long after.
 _CLOCKS = (
     datetime(2025, 2, 10, 15, 1, tzinfo=UTC),
     datetime(2025, 2, 10, 15, 2, tzinfo=UTC),
     datetime(2025, 2, 12, 15, 1, tzinfo=UTC),
-    datetime(2027, 6, 17, 15, 1, tzinfo=UTC),
 )
+_LONG_AFTER = datetime(2027, 6, 17, 15, 1, tzinfo=UTC)
 _TABLE = re.compile(r'(?:FROM|JOIN) "(\w+)"(?: (?!(?:ON|WHERE|GROUP|ORDER|INNER|LEFT|LIMIT|UNION)\b)(\w+))?')
 
 
@@ -47,12 +47,13 @@ class Reach:
     """What one part reads. `first_on` says the first of the days up to the period's end; None for all days.
 
     `changes_with` says whether its counts change by the clock alone: never, from day to day, or
-    at any moment.
+    at any moment; `changes_when_over` whether they still do once the period is over.
     """
 
     tables: frozenset[str]
     first_on: Callable[[Period], date] | None
     changes_with: Literal["", "day", "moment"]
+    changes_when_over: bool
 
 
 def reach_of(part: Part, group_by: str = "") -> Reach:
@@ -79,12 +80,13 @@ def _found_reach(part: Part, group_by: str, read_first: list[str]) -> Reach | st
     asked: list[tuple[str, tuple[Any, ...]]] = []
     try:
         with connection.execute_wrapper(_noting(read_first)):
-            asked = [_statement(part, group_by, Scope(_SAMPLE, now)) for now in _CLOCKS]
+            asked = _at_all_clocks(part, group_by)
     except EmptyResultSet:
         if not read_first:
             return "It counts nothing."
     statements = [*read_first, *(sql for sql, _ in asked)]
     changes_with: Literal["", "day", "moment"] = ""
+    changes_when_over = bool(asked) and asked[-2] != asked[-1]
     if any(other != asked[0] for other in asked):
         changes_with = "day" if asked[0] == asked[1] else "moment"
     if changes_with == "moment" and part.steady_until is None:
@@ -101,7 +103,29 @@ def _found_reach(part: Part, group_by: str, read_first: list[str]) -> Reach | st
                     return f"Changes of {table}.{column} are not logged."
     if part.currency:
         tables.add(ExchangeRate._meta.db_table)
-    return Reach(frozenset(tables), part.first_on, changes_with)
+    return Reach(frozenset(tables), part.first_on, changes_with, changes_when_over)
+
+
+@dataclass(frozen=True)
+class _WatchedScope(Scope):
+    """A scope that notes whether anybody looked at its clock."""
+
+    looks: list[str] = field(default_factory=list)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "now":
+            self.looks.append(name)
+        return super().__getattribute__(name)
+
+
+def _at_all_clocks(part: Part, group_by: str) -> list[tuple[str, tuple[Any, ...]]]:
+    """Return the statement at each of the clocks; one stands for all where the clock is not looked at."""
+    scope = _WatchedScope(_SAMPLE, _CLOCKS[0])
+    asked = [_statement(part, group_by, scope)]
+    clocks = (*_CLOCKS[1:], _SAMPLE.ends_at, _LONG_AFTER)
+    if not scope.looks:
+        return asked * (1 + len(clocks))
+    return asked + [_statement(part, group_by, Scope(_SAMPLE, now)) for now in clocks]
 
 
 def _statement(part: Part, group_by: str, scope: Scope) -> tuple[str, tuple[Any, ...]]:
@@ -174,10 +198,13 @@ NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def _steady_until(part: Part, group_by: str, scope: Scope) -> datetime:
+    reach = reach_of(part, group_by)
+    if not reach.changes_when_over and scope.now >= scope.period.ends_at:
+        return NEVER
     later = min(scope.now + timedelta(days=366 * 100), NEVER)
     if _statement(part, group_by, scope) == _statement(part, group_by, replace(scope, now=later)):
         return NEVER  # such as what only looks as far as the period, which is over
-    if reach_of(part, group_by).changes_with == "day":
+    if reach.changes_with == "day":
         return start_of_day(day_of(scope.now) + timedelta(days=1))
     return (part.steady_until and part.steady_until(scope)) or NEVER
 
@@ -192,11 +219,13 @@ def _text_of(path: str) -> bytes:
 
 @cache
 def _engine() -> str:
-    """Return what stands for the code that counts, and for the settings that it reads."""
+    """Return what stands for the code that counts, and for what is logged of the facts."""
     here = Path(__file__).parent
     digest = hashlib.blake2b(digest_size=8)
     for path in (*sorted(here.glob("*.py")), here.parent / "calculations.py"):
         digest.update(_text_of(str(path)))
+    for label, tracked in sorted(changes.TRACKED.items()):
+        digest.update(f"{label} {tracked.span} {tracked.columns}".encode())
     return digest.hexdigest()
 
 

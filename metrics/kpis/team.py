@@ -12,7 +12,7 @@ from accounts.models import Account, Assignment, Touch
 from csplatform.periods import start_of_day
 from metrics.calculations import touch_coverage, wilson_interval
 from metrics.kpis.counting import ONE, day_of_moment
-from metrics.kpis.definition import Amount, Grouping, Kpi, Part, Scope, Variant, within
+from metrics.kpis.definition import Amount, Grouping, Kpi, Part, Scope, Variant, up_to_end, within
 from team.models import User
 
 THEME = "Team"
@@ -155,6 +155,7 @@ TOUCH_COVERAGE = Kpi(
                     facts=_held,
                     amounts={"accounts_touched": Amount(F("kpi_touched")), "accounts_held": Amount(ONE)},
                     account="",
+                    first_on=up_to_end,
                     steady_until=_next_touch,
                 ),
             ),

@@ -31,6 +31,8 @@ from metrics.kpis.definition import (
     distinct,
     money,
     quantity,
+    up_to_end,
+    within,
 )
 from metrics.kpis.lifespan import LIVES, NOBODY_LEFT
 
@@ -65,12 +67,14 @@ _SIMPLE = (
         },
         currency="currency",
         columns={**ledger.COLUMNS, "months": "kpi_months"},
+        first_on=up_to_end,
     ),
     Part(
         facts=_charges,
         amounts={"one_off_revenue": money("amount")},
         currency="currency",
         columns={"day": "day", "description": "description", "line": "pk"},
+        first_on=within,
     ),
     Part(
         facts=lambda scope: _charges(scope).filter(amount__gt=0),
@@ -85,6 +89,7 @@ _SIMPLE = (
             )
         },
         columns={"day": "day", "for_account": "account"},
+        first_on=within,
     ),
     LIVES,
 )
@@ -113,14 +118,16 @@ _HISTORIC = (
         amounts={"recurring": money(F("delta") * F("kpi_months"))},
         currency="currency",
         columns={**ledger.COLUMNS, "change": "delta", "months": "kpi_months"},
+        first_on=up_to_end,
     ),
     Part(
         facts=_invoiced_so_far,
         amounts={"one_off": money("amount")},
         currency="currency",
         columns={"day": "day", "description": "description", "line": "pk"},
+        first_on=up_to_end,
     ),
-    Part(facts=_ever_paid, amounts={"accounts": Amount(ONE)}, account=""),
+    Part(facts=_ever_paid, amounts={"accounts": Amount(ONE)}, account="", first_on=up_to_end),
 )
 
 
@@ -199,6 +206,7 @@ _COST = Part(
     columns={"day": "day", "category": "category", "note": "note", "id": "pk"},
     groups={"category": "category"},
     recorded="recorded_at",
+    first_on=within,
 )
 
 
@@ -212,6 +220,7 @@ def _customers_at_either_end(scope: Scope) -> QuerySet[Any]:
 _AVERAGE = Part(
     facts=_customers_at_either_end,
     amounts={"average_customers": quantity(F("customers") * F("kpi_share"))},
+    first_on=up_to_end,
 )
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts import changes
 from accounts.models import FactChange
 from accounts.tests.factories import make_account, make_user, subscribe
-from csplatform.periods import Period
+from csplatform.periods import Period, day_of
 from metrics import rollups
 from metrics.kpis import (
     DIMENSIONS,
@@ -35,7 +38,8 @@ from metrics.models import KpiRollUp
 from metrics.tests.cast import FEBRUARY, Cast, answer, february, make_company
 from team.models import User
 
-pytestmark = pytest.mark.django_db
+# The company and its figures are made once, so the tests stay together.
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("rollups")]
 TODAY = date(2026, 3, 10)
 JANUARY = FEBRUARY.previous()
 
@@ -316,7 +320,7 @@ def test_another_definition_or_setting_makes_everything_stale(company: Cast, set
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rollups, "MONTHS_BACK", 2)
         rollups.plan(TODAY)
-    work_out()
+    rollups.refresh(rows=lambda now: rollups.due_now(now).filter(kpi="nps", ends_on=FEBRUARY.last_day))
     assert not stored(question).figure.is_small_sample
 
 
@@ -342,6 +346,26 @@ def test_what_is_looked_at_most_is_worked_out_first(company: Cast) -> None:
     assert {row.starts_on for row in urgent} == {JANUARY.start}
 
 
+def test_a_worker_that_is_told_to_stop_ends_after_the_batch_in_hand(
+    company: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollups.forget(KpiRollUp.objects.all())
+    monkeypatch.setattr(rollups, "is_told_to_stop", lambda: True)
+    assert work_out().counted == rollups.FIRST_BATCH
+
+
+def test_planning_comes_in_pieces_and_ends_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollups, "MONTHS_BACK", 0)
+    monkeypatch.setattr(rollups, "_planned", {})
+    KpiRollUp.objects.all().delete()
+    now = timezone.now()
+    assert not rollups.plan_if_needed(now, seconds=0)
+    assert not KpiRollUp.objects.exists()
+    assert rollups.plan_if_needed(now, seconds=600)
+    assert KpiRollUp.objects.exists()
+    assert rollups.plan(day_of(now)) == 0
+
+
 def test_facts_of_a_year_are_absorbed_once_and_leave_the_log(company: Cast) -> None:
     for month in range(1, 13):
         answer("nps", 9, day=date(2025, month, 3))
@@ -364,3 +388,43 @@ def test_many_questions_take_few_statements_when_all_is_stored(company: Cast) ->
     # Targets, the roll-ups, their groups, whether those still fit.
     assert len(queries) <= 4
     assert [found.figure for found in answers] == [counted.figure for counted in count_many(questions)]
+
+
+def fresh_figures_that_read(table: str) -> list[Question]:
+    fresh = KpiRollUp.objects.filter(stored=F("generation"), group_by="", reads__contains=table)
+    return [Question(row.kpi, row.period, variant=row.variant) for row in fresh]
+
+
+def remove(tracked: changes.Tracked, pk: Any) -> None:
+    tracked.model._base_manager.get(pk=pk).delete()
+
+
+def postpone(tracked: changes.Tracked, pk: Any) -> None:
+    """Move every day that a row has of its own."""
+    names = [name for name in (*tracked.days, tracked.until) if name and "__" not in name]
+    row = tracked.model._base_manager.get(pk=pk)
+    later = {name: day + timedelta(days=25) for name in names if (day := getattr(row, name)) is not None}
+    if later:
+        tracked.model._base_manager.filter(pk=pk).update(**later)
+
+
+class _UndoneError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("change", [remove, postpone])
+@pytest.mark.parametrize("label", sorted(changes.TRACKED))
+def test_whatever_becomes_of_a_fact_no_figure_that_counted_it_stays_fresh(
+    label: str, change: Any, company: Cast
+) -> None:
+    tracked = changes.TRACKED[label]
+    ids = list(tracked.model._base_manager.order_by("pk").values_list("pk", flat=True))
+    for pk in {*ids[:1], *ids[len(ids) // 2 :][:1], *ids[-1:]}:
+        with suppress(_UndoneError, IntegrityError), transaction.atomic():
+            change(tracked, pk)
+            rollups.absorb()
+            fresh = fresh_figures_that_read(tracked.table)
+            for kept, counted in zip(ask_stored(fresh), count_many(fresh), strict=True):
+                assert kept is not None
+                assert kept.figure == counted.figure, (pk, kept.question)
+            raise _UndoneError

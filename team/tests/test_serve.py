@@ -20,7 +20,7 @@ import pytest
 from django.conf import settings
 
 from team import broker
-from team.supervisor import LAUNCHER, CannotStartError, Child, Supervisor
+from team.supervisor import LAUNCH, CannotStartError, Child, Supervisor
 from team.tests.installation import Installation, installation
 
 
@@ -213,7 +213,7 @@ def test_a_child_that_cannot_start_stops_everything(tmp_path: Path, capsys):
 def test_a_child_ends_when_its_supervisor_is_killed():
     code = (
         "import os, subprocess, sys, time\n"
-        f"command = [sys.executable, '-I', '-S', {str(LAUNCHER)!r}, str(os.getpid()), '/bin/sleep', '60']\n"
+        f"command = [*{LAUNCH!r}, str(os.getpid()), '0', '/bin/sleep', '60']\n"
         "print(subprocess.Popen(command).pid, flush=True)\n"
         "time.sleep(60)"
     )

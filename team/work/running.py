@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from team.models import Work
+from team.stopping import is_told_to_stop
 from team.work import queue
 from team.work.registry import HANDLERS, Handler, Lane
 
@@ -49,7 +50,7 @@ def drain(lane: Lane, *, seconds: float) -> bool:
     """Work on due rows for about so many seconds; True when there may be more."""
     end = time.monotonic() + seconds
     queue.release_expired()
-    while time.monotonic() < end:
+    while time.monotonic() < end and not is_told_to_stop():
         if not _run_next(lane):
             return False
     return True

@@ -25,6 +25,9 @@ from django.db.migrations.executor import MigrationExecutor
 from team import broker
 from team.supervisor import CannotStartError, Child, Supervisor
 
+# The lanes of work, how many processes each has, and how far they step back for those who look at pages.
+LANES = (("fast", 2, 0), ("slow", 1, 10))
+
 
 class Command(BaseCommand):
     help = "Run web server, workers and scheduler together, with a broker of our own if none is given."
@@ -113,11 +116,12 @@ def _children(listener: socket.socket, workers: int, env: dict[str, str], *, has
     children = [Child("web", web, env, pass_fds=(listener.fileno(),))]
     if not has_broker:
         return children + [
-            Child(lane, [python, "manage.py", "work", "--lane", lane], env) for lane in ("fast", "slow")
+            Child(lane, [python, "manage.py", "work", "--lane", lane], env, niceness=niceness)
+            for lane, _, niceness in LANES
         ]
-    for lane, processes in (("fast", 2), ("slow", 1)):
+    for lane, processes, niceness in LANES:
         queue = ["-Q", lane, "-n", f"{lane}@%h", "--concurrency", str(processes)]
-        children.append(Child(lane, [*celery, "worker", *queue, *quiet_worker], env))
+        children.append(Child(lane, [*celery, "worker", *queue, *quiet_worker], env, niceness=niceness))
     # The plain scheduler keeps no file: what was last run is in the database.
     beat = [*celery, "beat", "--scheduler", "celery.beat:Scheduler", "--loglevel", "WARNING"]
     return [*children, Child("scheduler", beat, env)]

@@ -14,6 +14,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 
 from team import work
 from team.models import Work
+from team.stopping import tell_to_stop
 
 log = structlog.get_logger(__name__)
 
@@ -45,5 +46,6 @@ class Command(BaseCommand):
                 time.sleep(1)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
-        """Let the row in hand end before the process does."""
+        """Let the row in hand end before the process does, between two pieces if it has several."""
         self.stopping = True
+        tell_to_stop()
