@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -15,8 +15,9 @@ from workspace.charts import HeatCell, HeatMap
 from workspace.templatetags.show import as_unit
 
 
-def heat_map(table: Matrix, *, known_at: str = "") -> HeatMap:
-    """Return the table, coloured; each cell leads to its rows."""
+def heat_map(table: Matrix, *, known_at: str = "", filters: Mapping[str, str] | None = None) -> HeatMap:
+    """Return the table, coloured; each cell leads to its rows, among the accounts that `filters` leave."""
+    more = {"known_at": known_at, **(filters or {})}
     cohorts = [cohort for cohort in table.cohorts if cohort.joined]
     values = [cell.value for cohort in cohorts for cell in cohort.cells if cell.value is not None]
     # From the tens below the lowest value: nine of ten kept and all of them must not look alike.
@@ -29,7 +30,7 @@ def heat_map(table: Matrix, *, known_at: str = "") -> HeatMap:
         rows=[
             (
                 f"{cohort.month:%b %Y} ({cohort.joined})",
-                [_cell(table, cohort, cell, known_at) for cell in cohort.cells],
+                [_cell(table, cohort, cell, more) for cell in cohort.cells],
             )
             for cohort in cohorts
         ],
@@ -38,13 +39,13 @@ def heat_map(table: Matrix, *, known_at: str = "") -> HeatMap:
     )
 
 
-def _cell(table: Matrix, cohort: Cohort, cell: Cell, known_at: str) -> HeatCell:
+def _cell(table: Matrix, cohort: Cohort, cell: Cell, more: Mapping[str, str]) -> HeatCell:
     asked = {
         "start": cell.period.start.isoformat(),
         "last": cell.period.last_day.isoformat(),
         "variant": table.variant.slug,
         "cohort": cohort.key,
-        "known_at": known_at,
+        **more,
     }
     address = reverse("workspace:kpi", args=[COHORT_RETENTION.slug])
     query = urlencode({name: value for name, value in asked.items() if value})

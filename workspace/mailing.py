@@ -27,6 +27,7 @@ from workspace.dashboards.blocks import Line, Move, Table
 from workspace.dashboards.catalogue import DASHBOARDS
 from workspace.dashboards.selection import Selection, in_words, preset_period
 from workspace.models import DashboardMail
+from workspace.templatetags.show import as_unit
 
 KIND = "workspace.dashboard"
 MOST_LINES = 15
@@ -202,7 +203,10 @@ def _card(card: Any) -> MailCard:
             summary="" if moves else "Nothing moved.",
             lines=[(f"{move.account}, {move.kind}", move.href, [(move.amount, move.unit)]) for move in moves],
         )
-    return MailCard(title=card.title, note=card.note, summary="Open the dashboard to see this one.")
+    # A table of colours is no mail's; the one figure above it is.
+    said = [as_unit(answer.value, answer.unit) for answer in card.answers if answer.value is not None]
+    summary = f"{said[0]} of all of them together. " if said else ""
+    return MailCard(title=card.title, note=card.note, summary=f"{summary}The dashboard has it in full.")
 
 
 def _plain(text: str) -> str:

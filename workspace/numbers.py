@@ -731,7 +731,9 @@ def _cohorts(request: HttpRequest, question: Question) -> dict[str, Any]:
     }
     query = urlencode({name: value for name, value in asked.items() if value} | {"format": "csv"})
     return {
-        "heatmap": heat_map(table, known_at=request.GET.get("known_at", "")),
+        "heatmap": heat_map(
+            table, known_at=request.GET.get("known_at", ""), filters=question.filters.by_dimension()
+        ),
         "heatmap_export": f"{reverse('api:kpi-matrix')}?{query}",
     }
 

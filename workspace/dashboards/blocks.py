@@ -16,8 +16,10 @@ from django.utils.text import slugify
 from accounts.models import ExchangeRate, Movement
 from csplatform.periods import Period
 from metrics.kpis import Answer, Group, Question, Rows
+from metrics.kpis.cohorts import matrix
 from workspace.annotations import marks_over
 from workspace.charts import Chart, Mark, Series, Tone
+from workspace.cohorts import heat_map
 from workspace.dashboards.definition import Block, Card, Known, Pick
 from workspace.dashboards.selection import Selection, in_words, step_labels
 from workspace.dashboards.waterfalls import waterfall
@@ -242,6 +244,40 @@ def group_address(selection: Selection, answer: Answer, group: Group) -> str:
     if not group.key:
         return selection.address(question, group_by=question.group_by)
     return selection.address(question, **{question.group_by: group.key})
+
+
+# --- By month of joining -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cohorts(Block):
+    """What is left of those who joined in each of the last months; it counts its cells itself."""
+
+    pick: Pick
+    is_wide: bool = True
+
+    def questions(self, selection: Selection) -> list[Question]:
+        return [self.pick.question(selection)]
+
+    def shown(self, selection: Selection, known: Known) -> Card:
+        (question,) = self.questions(selection)
+        answer = known[question]
+        table = matrix(
+            question.period,
+            variant=question.variant,
+            user=question.user,
+            filters=question.filters,
+            now=question.now,
+        )
+        return Card(
+            block=self,
+            kind="heatmap",
+            content=heat_map(table, filters=question.filters.by_dimension()),
+            answers=[answer],
+            note="months since joining, per cent",
+            href=selection.address(question, group_by="cohort"),
+            link="All cohorts",
+        )
 
 
 # --- The way of the money -------------------------------------------------------------

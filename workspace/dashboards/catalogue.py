@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from workspace.dashboards.blocks import (
     Breakdown,
+    Cohorts,
     Counts,
     Course,
     LargestMovements,
@@ -118,7 +119,37 @@ REVENUE = Dashboard(
                 _WATERFALL,
                 _MOVEMENTS,
                 Waterfall(title="From last year’s customers to net retention", pick=_NRR, is_wide=True),
-                LargestMovements(title="Largest movements", is_wide=True),
+            ),
+        ),
+        Section(
+            key="cohorts",
+            title="Who stays",
+            blocks=(
+                Cohorts(
+                    title="Revenue kept, by month of joining",
+                    pick=Pick(kpi="cohort_retention", variant="mrr", months=_YEAR),
+                ),
+            ),
+        ),
+        Section(
+            key="value",
+            title="What a customer brings and costs",
+            tiles=(
+                Tile(kpi="clv", months=_YEAR, has_course=False),
+                Tile(
+                    kpi="clv",
+                    variant="predictive",
+                    months=_YEAR,
+                    label="Lifetime value, predicted",
+                    has_course=False,
+                ),
+                Tile(
+                    kpi="customer_retention_cost",
+                    months=_YEAR,
+                    label="Cost of keeping one",
+                    has_course=False,
+                ),
+                Tile(kpi="retention_margin", months=_YEAR, label="Margin per customer", has_course=False),
             ),
         ),
         Section(
@@ -157,8 +188,14 @@ REVENUE = Dashboard(
                 Breakdown(title="Net retention by plan", pick=_NRR, group_by="plan", tone="violet"),
             ),
         ),
+        Section(
+            key="largest",
+            title="In detail",
+            blocks=(LargestMovements(title="Largest movements", is_wide=True),),
+        ),
     ),
 )
+
 
 VOICE = Dashboard(
     slug="voice",
@@ -319,6 +356,10 @@ SUPPORT = Dashboard(
     ),
 )
 
+_STICKINESS = Tile(kpi="stickiness", tone="violet")
+_USERS_KEPT = Tile(kpi="user_retention_rate", label="Users who came back", tone="teal")
+_SEATS_USED = Tile(kpi="license_utilization", tone="green")
+
 ADOPTION = Dashboard(
     slug="adoption",
     label="Adoption",
@@ -327,10 +368,14 @@ ADOPTION = Dashboard(
         Section(
             key="figures",
             tiles=(
-                Tile(kpi="daily_active_users"),
-                Tile(kpi="weekly_active_users"),
                 Tile(kpi="monthly_active_users"),
-                Tile(kpi="license_utilization", tone="green"),
+                _STICKINESS,
+                _USERS_KEPT,
+                _SEATS_USED,
+                Tile(kpi="weekly_active_users", has_course=False),
+                Tile(kpi="feature_adoption", has_course=False),
+                Tile(kpi="adoption_breadth", has_course=False),
+                Tile(kpi="license_utilization", variant="unused", label="Unused seats", has_course=False),
             ),
         ),
         Section(
@@ -342,11 +387,23 @@ ADOPTION = Dashboard(
                     picks=(
                         Pick(kpi="monthly_active_users", label="In 30 days"),
                         Pick(kpi="weekly_active_users", label="In 7 days"),
-                        Pick(kpi="daily_active_users", label="On the last day"),
                     ),
                 ),
-                Course(
-                    title="Licence utilisation", picks=(Pick(kpi="license_utilization"),), tones=("green",)
+                Course(title="Licence utilisation", picks=(_SEATS_USED,), tones=("green",)),
+                Course(title="Stickiness", picks=(_STICKINESS,), tones=("violet",)),
+                Course(title="Users who came back", picks=(_USERS_KEPT,), tones=("teal",)),
+            ),
+        ),
+        Section(
+            key="features",
+            title="What they use",
+            blocks=(
+                Breakdown(
+                    title="Feature adoption",
+                    pick=Pick(kpi="feature_adoption"),
+                    group_by="feature",
+                    tone="violet",
+                    is_wide=True,
                 ),
             ),
         ),
@@ -355,16 +412,10 @@ ADOPTION = Dashboard(
             title="Where seats stand empty",
             blocks=(
                 Breakdown(
-                    title="Licence utilisation by plan",
-                    pick=Pick(kpi="license_utilization"),
-                    group_by="plan",
-                    tone="green",
+                    title="Licence utilisation by plan", pick=_SEATS_USED, group_by="plan", tone="green"
                 ),
                 Breakdown(
-                    title="Licence utilisation by segment",
-                    pick=Pick(kpi="license_utilization"),
-                    group_by="segment",
-                    tone="green",
+                    title="Licence utilisation by segment", pick=_SEATS_USED, group_by="segment", tone="green"
                 ),
             ),
         ),

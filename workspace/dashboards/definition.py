@@ -6,6 +6,7 @@ of a dashboard, or of one section, are asked together, so a block never asks the
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -150,6 +151,11 @@ class ShownTile:
         return DIRECTIONS[self.answer.kpi.direction]
 
     @property
+    def remark(self) -> str:
+        """What the value calls for, such as a loss."""
+        return self.answer.variant.remark_on(self.answer.value)
+
+    @property
     def is_short(self) -> bool:
         return is_money(self.answer.unit)
 
@@ -176,7 +182,7 @@ class ShownTile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Block:
+class Block(ABC):
     """A card to be: it names its questions, and makes the card of their answers."""
 
     title: str
@@ -188,11 +194,13 @@ class Block:
     def key(self) -> str:
         return slugify(self.title)
 
+    @abstractmethod
     def questions(self, selection: Selection) -> list[Question]:
-        raise NotImplementedError
+        """Return what has to be asked for it."""
 
+    @abstractmethod
     def shown(self, selection: Selection, known: Known) -> Card:
-        raise NotImplementedError
+        """Return the card that the answers make."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -182,6 +182,7 @@ def kpi_card(
     counted_as: str = "counted",
     small_sample: bool = False,
     restated: bool = False,
+    remark: str = "",
     reason: str = "",
     target: Any = None,
     spark: Sequence[float | Decimal | None] = (),
@@ -192,7 +193,7 @@ def kpi_card(
     """One number in a card: what it is, how it moved, how sure it is, and a link to its explanation.
 
     A missing value says why (`reason`, a KPI's code). `short` writes money as € 214 k. `interval` is
-    (low, high); `counted_as` says what the sample consists of.
+    (low, high); `counted_as` says what the sample consists of; `remark` marks what calls for it.
     """
     amount = show.as_decimal(value)
     currency = unit if unit.isupper() else None
@@ -219,6 +220,7 @@ def kpi_card(
             "counted_as": counted_as,
             "small_sample": small_sample,
             "restated": restated,
+            "remark": remark,
             "reason": reason,
             "target": None if target is None else show.level(target, unit),
             "spark": spark,

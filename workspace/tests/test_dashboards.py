@@ -19,7 +19,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts import ledger
-from accounts.models import Account, ExchangeRate
+from accounts.models import Account, Cost, ExchangeRate
 from accounts.tests.factories import make_account, subscribe
 from csplatform.periods import Period
 from metrics.kpis import KPIS, Answer, Filters, ask, read_question
@@ -27,7 +27,7 @@ from metrics.models import Annotation, Target
 from metrics.tests.health_cast import NOON, TODAY, answer, open_ticket
 from playbooks.tests.cast import CANARY, World, hold, make_world, stop_the_clock
 from surveys.models import Response
-from workspace.charts import Chart
+from workspace.charts import Chart, HeatMap
 from workspace.dashboards import selection
 from workspace.dashboards.answering import ShownDashboard, answer_dashboard
 from workspace.dashboards.blocks import Table
@@ -105,6 +105,8 @@ def addresses_of(shown: ShownDashboard) -> list[str]:
             if isinstance(card.content, Table):
                 lines = [*card.content.lines, card.content.total]
                 found += [cell.href for line in lines for cell in line.cells if cell.href]
+            if isinstance(card.content, HeatMap):
+                found += [cell.href for _, cells in card.content.rows for cell in cells if cell.href]
     return found
 
 
@@ -564,6 +566,31 @@ def test_a_dashboard_is_worked_out_without_a_request_for_a_mail(world: World):
     assert {tile.label: tile.answer.value for tile in shown.tiles}["MRR"] == Decimal(1900)
     with pytest.raises(KeyError):
         answer_dashboard("nonsense", user=world.ada, period=QUARTER)
+
+
+def test_a_cell_of_the_cohorts_opens_the_figure_it_shows_among_the_same_accounts(world: World):
+    client = signed_in(world.admin)
+    for name, holder in (("Newcomer", world.ada), ("Another", world.grace)):
+        account = make_account(name)
+        subscribe(account, 10, date(2026, 2, 3), date(2026, 5, 5) if name == "Another" else None)
+        hold(account, holder)
+    for filters in (Filters(), Filters(csm=world.ada.pk)):
+        card = card_of(shown_to(world.admin, "revenue", filters=filters), "Revenue kept, by month of joining")
+        cells = [cell for _, cells in card.content.rows for cell in cells if cell.value is not None]
+        assert cells
+        for cell in (cells[0], cells[-1]):
+            opened = client.get(cell.href).context["answer"]
+            assert (opened.value, opened.question.filters.csm) == (cell.value, filters.csm)
+    assert [cells[-1].value, cells[0].value] == [100, 100], "Ada's alone"
+
+
+def test_a_loss_is_marked_on_its_tile(world: World):
+    Cost.objects.create(category="other", day=TODAY, amount=10_000_000)
+    shown = shown_to(world.admin, "revenue")
+    (tile,) = [each for each in shown.tiles if each.answer.kpi.slug == "retention_margin"]
+    assert tile.answer.value < 0
+    assert tile.remark == "a loss"
+    assert "a loss" in printed(signed_in(world.admin), "revenue")
 
 
 # --- Few queries ----------------------------------------------------------------------
