@@ -476,6 +476,80 @@ def net_renewal_rate(*, value_renewed: Number, value_due: Number) -> Decimal | N
     return per_cent(value_renewed, value_due)
 
 
+class Likelihood(NamedTuple):
+    """How likely something is, as a share, and the ends of where that may well lie."""
+
+    low: Decimal
+    expected: Decimal
+    high: Decimal
+
+    def at_most(self, other: Likelihood) -> Likelihood:
+        return Likelihood(*map(min, self, other))
+
+
+# How many terms of all accounts stand in for those that a small group lacks.
+TERMS_OF_ALL = 10
+
+
+def renewal_likelihood(
+    *, renewed: Number, decided: Number, all_renewed: Number, all_decided: Number
+) -> Likelihood | None:
+    """Return how likely a term is renewed, seen how many of its like were, and how many of all.
+
+    Formula: (renewed + 10 × share of all) ÷ (decided + 10)
+    Unit:    a share, two decimals; its ends are those of the 95 % interval (Wilson)
+    Source:  terms that ended within a year, those of accounts in the same band and all
+
+    Ten terms at the rate of all keep a band with few of its own from being held for certain.
+    Nothing decided gives None.
+
+    >>> renewal_likelihood(renewed=45, decided=50, all_renewed=80, all_decided=100)
+    Likelihood(low=Decimal('0.78'), expected=Decimal('0.88'), high=Decimal('0.94'))
+    """
+    if not all_decided:
+        return None
+    terms = Decimal(decided) + TERMS_OF_ALL
+    share_of_all = Decimal(all_renewed) / Decimal(all_decided)
+    likely = Decimal(renewed) + TERMS_OF_ALL * share_of_all
+    interval = wilson_interval(part=min(likely, terms), whole=terms)
+    assert interval is not None
+    shares = (interval.low / HUNDRED, likely / terms, interval.high / HUNDRED)
+    return Likelihood(*(share.quantize(Decimal("0.01"), ROUND_HALF_UP) for share in shares))
+
+
+def renewal_forecast(
+    *, weighted: Number, contracts_forecast: Number, without_likelihood: Number
+) -> Decimal | None:
+    """Return what open terms are expected to be renewed at.
+
+    Formula: Σ value due × likelihood of the account to renew
+    Unit:    money a month, reporting currency
+    Source:  open contract terms by the day they end, with the likelihood noted last; that is done
+             every hour
+
+    Nothing open gives None, and so does a term without any history to weigh it by.
+
+    >>> renewal_forecast(weighted=1700, contracts_forecast=2, without_likelihood=0)
+    Decimal('1700')
+    """
+    return None if without_likelihood or not contracts_forecast else Decimal(weighted)
+
+
+def forecast_error(*, error: Number, value_due: Number, without_likelihood: Number) -> Decimal | None:
+    """Return how far a forecast was off, of all that was at stake: above 0 it promised too much.
+
+    Formula: (Σ value due × likelihood as it was said − Σ min(renewed value, value due)) ÷ Σ value due × 100
+    Unit:    per cent of the value due
+    Source:  contract terms by the day they end, decided ones that were open when it was said
+
+    Nothing decided gives None, and so does a term that had no likelihood then.
+
+    >>> forecast_error(error=50, value_due=1000, without_likelihood=0)
+    Decimal('5')
+    """
+    return None if without_likelihood else per_cent(error, value_due)
+
+
 def predictive_lifetime_value(
     *, arpa: Number, margin_percent: Number, monthly_churn_percent: Number
 ) -> Decimal | None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.due import accounts_became_due
 from csplatform.periods import day_of
-from metrics import rollups, snapshots
+from metrics import forecasting, rollups, snapshots
 from metrics.health import scores
 from metrics.models import KpiSnapshot
 from team.work import Work, enqueue, every, handles
@@ -53,6 +53,14 @@ def score_due(work: Work) -> None:
 def score_all(work: Work) -> None:
     passed = scores.score_all()
     log.info("all accounts scored", accounts=passed.checked, changed=passed.written, failed=passed.failed)
+
+
+@every("what becomes of open contract terms is forecast", cron="5 * * * *", kind="metrics.forecast_renewals")
+@handles("metrics.forecast_renewals", lane="slow", time_limit=30 * 60, atomic=False)
+def forecast_renewals(work: Work) -> None:
+    """Every hour, since terms are decided by day; a row is written only for what is new."""
+    said = forecasting.say(timezone.now())
+    log.info("renewals forecast", said=said)
 
 
 @every("the running month's figures follow the facts", seconds=20, kind="metrics.refresh_totals")

@@ -38,6 +38,7 @@ from metrics.kpis import (
     Rows,
     ask_many,
     ask_stored,
+    default_period,
     earlier_question,
     late_facts,
     month_so_far,
@@ -143,6 +144,7 @@ def _stored_answers(user: Any, today: date, kpis: Mapping[str, Kpi]) -> dict[str
     questions = [
         Question(kpi.slug, period, filters=whose, definition=kpi)
         for kpi in kpis.values()
+        if not kpi.looks_ahead  # what is stored are months that are over
         for period in [*months, month_so_far(today)]
     ]
     found: dict[str, list[Answer]] = {}
@@ -178,6 +180,9 @@ def _fresh_cards(user: Any, today: date, kpis: Sequence[Kpi]) -> list[Card]:
     for kpi in kpis:
         period = so_far if kpi.kind == "level" else last_month
         before = last_month if kpi.kind == "level" else last_month.previous()
+        if kpi.looks_ahead:
+            period = default_period(kpi, today)
+            before = period.previous()
         questions += [Question(kpi.slug, asked, user=user, definition=kpi) for asked in (period, before)]
     answers = ask_many(questions)
     cards = []
@@ -384,6 +389,7 @@ def number(request: HttpRequest, slug: str) -> HttpResponse:
         "unit_words": UNITS[answer.variant.unit or kpi.unit],
         "beside": beside,
         "remark": answer.variant.remark_on(answer.value),
+        "judged": _judged(question),
         "margin": _margin(answer),
         "answer": answer,
         "variant": answer.variant,
@@ -584,6 +590,16 @@ def _beside(question: Question) -> list[Question]:
     ]
 
 
+def _judged(question: Question) -> Answer | None:
+    """Return how far off what was said of the twelve months before today was, of a KPI that looks ahead."""
+    kpi = question.kpi
+    if not kpi.judged_by or kpi.variant(question.variant) is not kpi.default:
+        return None
+    today = day_of(question.now)
+    past = Period(today - relativedelta(months=MONTHS_SHOWN), today)
+    return ask_many([replace(question, period=past, variant=kpi.judged_by, group_by="", known_at=None)])[0]
+
+
 def _compared(request: HttpRequest, answer: Answer, before: Answer, to: str) -> dict[str, Any]:
     """Return an earlier value, how far this one is from it, and whether that is more than chance."""
     compared = Comparison(to=to, answer=answer, earlier=before)
@@ -632,7 +648,10 @@ def _chart(question: Question) -> Chart | None:
     period = question.period
     if question.known_at and not question.kpi.has_known_at:
         return None
-    if period.days <= 31:
+    if period.days <= 31 and question.kpi.looks_ahead and period.end > day_of(question.now):
+        first = floor_to(period.start, "month")
+        period = Period(first, first + relativedelta(months=MONTHS_SHOWN))
+    elif period.days <= 31:
         first = max(
             floor_to(period.last_day, "month") - relativedelta(months=MONTHS_SHOWN - 1), date(1900, 1, 1)
         )

@@ -30,7 +30,7 @@ from metrics.kpis.comparing import EARLIER, Comparison, compare, earlier_questio
 from metrics.kpis.counting import Filters
 from metrics.kpis.definition import DIMENSIONS, STEPS, Grouping, Kpi, KpiError, Variant
 from metrics.kpis.figures import Figure
-from metrics.kpis.reading import month_so_far, read_question
+from metrics.kpis.reading import default_period, month_so_far, read_question
 
 __all__ = [
     "DIMENSIONS",
@@ -54,6 +54,7 @@ __all__ = [
     "ask_many",
     "ask_stored",
     "compare",
+    "default_period",
     "earlier_question",
     "late_facts",
     "month_so_far",

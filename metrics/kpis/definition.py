@@ -282,6 +282,8 @@ class Kpi:
     # Which months are asked when nobody says: up to today, or from this month on. 0 is this month so far.
     default_months: int = 0
     looks_ahead: bool = False
+    # Of what looks ahead: the variant that says how far off it was, which pages show beside it.
+    judged_by: str = ""
     # KPIs whose values pages show beside those of this one, for the whole and for each group.
     beside: tuple[str, ...] = ()
     # Defined by this installation, not by the code.

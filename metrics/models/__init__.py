@@ -2,6 +2,7 @@
 
 from metrics.models.annotations import Annotation, may_annotate
 from metrics.models.custom import CustomKpi, CustomKpiVersion, may_define
+from metrics.models.forecasts import RenewalForecast
 from metrics.models.health import AccountHealth, Band, HealthScore, Scorecard, ScorecardVersion
 from metrics.models.kpis import KpiSnapshot, Target
 from metrics.models.rollups import KpiRollUp, KpiRollUpGroup
@@ -16,6 +17,7 @@ __all__ = [
     "KpiRollUp",
     "KpiRollUpGroup",
     "KpiSnapshot",
+    "RenewalForecast",
     "Scorecard",
     "ScorecardVersion",
     "Target",

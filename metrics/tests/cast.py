@@ -30,6 +30,7 @@ from accounts.models import (
 )
 from accounts.tests.factories import change_terms, make_account, make_plan, make_user, subscribe
 from csplatform.periods import Period
+from metrics import forecasting
 from metrics.models import HealthScore, Scorecard, ScorecardVersion
 from surveys.models import Answer, Invitation, Response, Survey
 from team.models import User
@@ -121,6 +122,7 @@ def make_company() -> Cast:
     _referrals(accounts)
     _touches(acme, globex, ada, grace)
     _health(accounts)
+    _forecasts()
     company = Cast(ada, grace, acme, globex, initech)
     for add in ALSO:
         add(company)
@@ -167,6 +169,14 @@ def _renewals(accounts: Mapping[str, Account]) -> None:
     renewal(accounts["Initech"], february(10), 300, 0)
     renewal(accounts["Soylent"], february(11), 200, 250, currency="USD")
     renewal(accounts["Umbrella"], february(27), 90)
+    # Without a past there is nothing that a forecast could be made of.
+    renewal(accounts["Acme"], date(2025, 6, 30), 900, 900)
+    renewal(accounts["Globex"], date(2025, 7, 31), 20, 0)
+
+
+def _forecasts() -> None:
+    for day in (date(2025, 11, 1), date(2026, 1, 20), date(2026, 3, 9)):
+        forecasting.say(at(day))
 
 
 def answer(

@@ -8,20 +8,21 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
+from dateutil.relativedelta import relativedelta
 from django.db.models import Case, DecimalField, F, QuerySet, Value, When
 from django.db.models.functions import Abs
 from django.urls import reverse
 from django.utils.text import slugify
 
 from accounts.models import ExchangeRate, Movement
-from csplatform.periods import Period
+from csplatform.periods import Period, day_of, floor_to
 from metrics.kpis import Answer, Group, Question, Rows
 from metrics.kpis.cohorts import matrix
 from workspace.annotations import marks_over
 from workspace.charts import Chart, Mark, Series, Tone
 from workspace.cohorts import heat_map
 from workspace.dashboards.definition import Block, Card, Known, Pick
-from workspace.dashboards.selection import Selection, in_words, step_labels
+from workspace.dashboards.selection import MONTHS_OF_A_COURSE, Selection, in_words, step_labels
 from workspace.dashboards.waterfalls import waterfall
 from workspace.templatetags.show import as_unit, level, reason_words
 
@@ -170,6 +171,108 @@ class Counts(OverTime):
 def _count(answer: Answer, part: Part) -> Decimal | None:
     found = answer.figure.counts.get(part.count)
     return None if found is None else part.sign * found
+
+
+# --- What was expected, what came, and what is expected --------------------------------
+
+MONTHS_AHEAD = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastAndOutcome(OverTime):
+    """By month: what a KPI that looks ahead said before, what came of it, and what it says now."""
+
+    pick: Pick
+    # Counts of its judging variant, each with its words and its colour: what was said, and what came.
+    said: tuple[str, str, Tone]
+    came: tuple[str, str, Tone]
+
+    @property
+    def judge(self) -> Pick:
+        return Pick(kpi=self.pick.kpi, variant=self.pick.definition.judged_by, label="How far it was off")
+
+    def _months(self, selection: Selection) -> tuple[list[Period], list[Period]]:
+        """Return the months that are over, and those to come: none of these beside days long past."""
+        this = floor_to(day_of(selection.now), "month")
+        last = min(floor_to(selection.period.last_day, "month") + relativedelta(months=1), this)
+        over = Period(last - relativedelta(months=MONTHS_OF_A_COURSE), last).steps("month")
+        ahead = Period(this, this + relativedelta(months=MONTHS_AHEAD)).steps("month")
+        return list(over), list(ahead) if last == this else []
+
+    def questions(self, selection: Selection) -> list[Question]:
+        over, ahead = self._months(selection)
+        whole = Period(over[0].start, over[-1].end)
+        judged = [self.judge.question(selection, period) for period in (whole, *over)]
+        return [*judged, *(self.pick.question(selection, period) for period in ahead)]
+
+    def shown(self, selection: Selection, known: Known) -> Card:
+        over, ahead = self._months(selection)
+        whole, *answers = [known[question] for question in self.questions(selection)]
+        past, coming = answers[: len(over)], answers[len(over) :]
+        before: list[None] = [None] * len(over)
+        after: list[None] = [None] * len(ahead)
+        series = [
+            Series(
+                name=words,
+                values=[
+                    *(answer.figure.counts[count] if answer.figure.sample_size else None for answer in past),
+                    *after,
+                ],
+                tone=tone,
+                links=[*(selection.address(answer.question, part=count) for answer in past), *after],
+            )
+            for count, words, tone in (self.said, self.came)
+        ]
+        if coming:
+            series.append(
+                Series(
+                    name=self.pick.name,
+                    values=[*before, *(answer.value for answer in coming)],
+                    tone="accent",
+                    links=[*before, *(selection.address(answer.question) for answer in coming)],
+                    low=[*before, *(_case(answer, "worst_case") for answer in coming)],
+                    high=[*before, *(_case(answer, "best_case") for answer in coming)],
+                )
+            )
+        labels = step_labels([*over, *ahead])
+        said = [f"{self.pick.name}: {first_and_last(labels[len(over) :], coming)}."] if coming else []
+        chart = self.chart(
+            "line",
+            [*over, *ahead],
+            known,
+            summary=" ".join([*said, f"{self._how_good(whole)}."]),
+            series=[each for each in series if any(value is not None for value in each.values)],
+            unit=whole.currency,
+            size="large",
+        )
+        return Card(
+            block=self,
+            kind="chart",
+            content=chart,
+            answers=[whole, *answers],
+            note=self._how_good(whole),
+            href=selection.address(whole.question),
+            link="How far it was off",
+        )
+
+    def _how_good(self, whole: Answer) -> str:
+        """Say how far off the forecasts of the year were, on the face of the card."""
+        if whole.value is None:
+            return f"how far it was off: no data, {reason_words(whole.figure.reason)}"
+        off = f"{as_unit(abs(whole.value), whole.unit)} too {'high' if whole.value > 0 else 'low'}"
+        few = ", a small sample" if whole.figure.is_small_sample else ""
+        return (
+            f"in twelve months {off if whole.value else 'exact'}, {whole.figure.sample_size} contracts{few}"
+        )
+
+
+def _judged(answer: Answer, count: str) -> Decimal | None:
+    """Return a count of a month in which something was judged."""
+    return answer.figure.counts[count] if answer.figure.sample_size else None
+
+
+def _case(answer: Answer, count: str) -> Decimal | None:
+    return None if answer.value is None else answer.figure.counts[count]
 
 
 # --- In groups ------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from workspace.dashboards.blocks import (
     Cohorts,
     Counts,
     Course,
+    ForecastAndOutcome,
     LargestMovements,
     Part,
     PerGroup,
@@ -162,6 +163,13 @@ REVENUE = Dashboard(
                 Tile(kpi="committed_mrr", label="Committed MRR", has_course=False),
             ),
             blocks=(
+                ForecastAndOutcome(
+                    title="Renewals: forecast and outcome",
+                    pick=Pick(kpi="renewal_forecast", label="Expected of what is open"),
+                    said=("forecast", "Forecast 90 days before", "violet"),
+                    came=("value_kept", "Kept of it", "green"),
+                    is_wide=True,
+                ),
                 Breakdown(
                     title="Contracts renewed by segment",
                     pick=Pick(kpi="renewal_rate"),

@@ -10,14 +10,17 @@ from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
 from accounts.models import Account
 from accounts.models.customers import today
+from csplatform.periods import Period, start_of_day
 from intake.demo.building import Building
 from intake.demo.calendar import DAYS, Calendar
 from intake.demo.clearing import clear_customer_data
 from intake.demo.life import FULL, LIGHT
 from intake.demo.team import ADMIN, CSM, MANAGER, PASSWORD
+from metrics import forecasting
 
 LIGHT_FROM = 2_000
 
@@ -105,6 +108,15 @@ class Command(BaseCommand):
         """Health for every week of the past, then for today."""
         first = calendar.until - timedelta(days=DAYS)
         call_command("recompute", "--from", first.isoformat(), "--step", "week", stdout=self.stdout)
+        self._forecast(Period(first, calendar.until))
+
+    def _forecast(self, past: Period) -> None:
+        """Say what we would have said of open contracts on the first of each month, and just now."""
+        now = timezone.now()
+        firsts = [start_of_day(month.start) for month in past.steps("month")]
+        moments = [*(moment for moment in firsts if moment < now), now]
+        said = sum(forecasting.say(moment) for moment in moments)
+        self.stdout.write(f"{len(moments)} days: {said:,} renewal forecasts")
 
     def _say_logins(self) -> None:
         self.stdout.write("Sign in with one of these; the password is " + PASSWORD)
