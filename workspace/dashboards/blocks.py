@@ -258,7 +258,7 @@ class ForecastAndOutcome(OverTime):
     def _how_good(self, whole: Answer) -> str:
         """Say how far off the forecasts of the year were, on the face of the card."""
         if whole.value is None:
-            return f"how far it was off: no data, {reason_words(whole.figure.reason)}"
+            return f"{self.said[1]}: no data, {reason_words(whole.figure.reason)}"
         off = f"{as_unit(abs(whole.value), whole.unit)} too {'high' if whole.value > 0 else 'low'}"
         few = ", a small sample" if whole.figure.is_small_sample else ""
         return (

@@ -165,9 +165,9 @@ REVENUE = Dashboard(
             blocks=(
                 ForecastAndOutcome(
                     title="Renewals: forecast and outcome",
-                    pick=Pick(kpi="renewal_forecast", label="Expected of what is open"),
-                    said=("forecast", "Forecast 90 days before", "violet"),
-                    came=("value_kept", "Kept of it", "green"),
+                    pick=Pick(kpi="renewal_forecast", label="Open now"),
+                    said=("forecast", "90 days before", "violet"),
+                    came=("value_kept", "Outcome", "green"),
                     is_wide=True,
                 ),
                 Breakdown(
