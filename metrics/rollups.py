@@ -343,6 +343,12 @@ def forget(rollups: QuerySet[KpiRollUp]) -> int:
         return _mark(rollups, timezone.now())
 
 
+def forget_all() -> int:
+    """Have everything worked out again; return how many figures that makes."""
+    forget(KpiRollUp.objects.all())
+    return stale().count()
+
+
 # --- Working them out ---------------------------------------------------------------------
 
 

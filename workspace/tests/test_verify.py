@@ -4,9 +4,14 @@ from datetime import UTC, date, datetime
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from accounts.models import Account, Movement
 from accounts.tests.factories import make_account, subscribe
+from csplatform.periods import Period, day_of, floor_to
+from metrics import rollups
+from metrics.kpis import KPIS
+from metrics.models import KpiRollUp
 from tickets.handling import refresh
 from tickets.models import Ticket, TicketEvent, TicketSource
 from usage.models import ActivityMonth, EndUser, Event, FeatureMonth, UsageDay
@@ -68,3 +73,32 @@ def test_verifying_changes_nothing(acme):
     with pytest.raises(CommandError):
         call_command("verify")
     assert Movement.objects.get().delta == 99
+
+
+@pytest.fixture
+def mrr(acme: Account, monkeypatch: pytest.MonkeyPatch) -> KpiRollUp:
+    """Give the stored MRR of a month, with the workers' plan cut down to that KPI."""
+    monkeypatch.setattr(rollups, "KPIS", {"mrr": KPIS["mrr"]})
+    monkeypatch.setattr(rollups, "MONTHS_BACK", 0)
+    call_command("recompute", "--figures")
+    month = floor_to(day_of(timezone.now()), "month")
+    row = KpiRollUp.objects.get(starts_on=month, ends_on=Period.month_of(month).last_day, group_by="")
+    assert '"100' in row.figure
+    return row
+
+
+def change_behind_our_back(row: KpiRollUp) -> None:
+    KpiRollUp.objects.filter(pk=row.pk).update(figure=row.figure.replace('"100', '"999'))
+
+
+def test_a_stored_figure_changed_behind_our_back_is_named(mrr: KpiRollUp) -> None:
+    change_behind_our_back(mrr)
+    with pytest.raises(CommandError, match=r"mrr.*stored is 999.*the facts say 100"):
+        call_command("verify")
+
+
+def test_recompute_mends_a_stored_figure(mrr: KpiRollUp) -> None:
+    change_behind_our_back(mrr)
+    call_command("recompute", "--figures")
+    call_command("verify")
+    assert KpiRollUp.objects.get(pk=mrr.pk).figure == mrr.figure

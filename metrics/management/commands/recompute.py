@@ -1,4 +1,4 @@
-"""manage.py recompute: work health scores out again."""
+"""manage.py recompute: work health scores, or stored figures, out again."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.models import Account
 from csplatform.periods import Period, PeriodError, day_of
+from metrics import rollups
 from metrics.health import scores
 from metrics.health.scores import Passed
 
@@ -25,13 +26,18 @@ def iso_day(text: str) -> date:
 class Command(BaseCommand):
     help = (
         "Work out health scores again: those that are due, of one account (--account), of all (--all),"
-        " or of the past (--from), from the facts of each day."
+        " or of the past (--from), from the facts of each day; or all stored figures of KPIs (--figures)."
     )
 
     def add_arguments(self, parser: Any) -> None:
         which = parser.add_mutually_exclusive_group()
         which.add_argument("--account", type=int, metavar="ID", help="only this account")
         which.add_argument("--all", action="store_true", help="every account, due or not")
+        which.add_argument(
+            "--figures",
+            action="store_true",
+            help="every stored figure of a KPI instead of scores; stopped half-way, the workers do the rest",
+        )
         parser.add_argument(
             "--from",
             dest="first",
@@ -49,6 +55,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["first"] and options["account"]:
             raise CommandError("--from fills the history of all accounts; leave --account out.")
+        if options["figures"]:
+            if options["first"]:
+                raise CommandError("--from fills the history of scores; leave --figures out.")
+            self._figures()
+            return
         if options["first"]:
             self._backfill(options["first"], options["step"])
             passed = scores.score_all(progress=self._progress("today"))
@@ -63,6 +74,21 @@ class Command(BaseCommand):
         self._report("today", passed)
         if passed.failed:
             raise CommandError(f"{passed.failed} accounts could not be worked out; the log says why.")
+
+    def _figures(self) -> None:
+        rollups.plan(day_of(timezone.now()))
+        total = rollups.forget_all()
+
+        def show(done: rollups.Refreshed) -> None:
+            if self.stderr.isatty():
+                self.stderr.write(f"\r{done.counted} of {total} figures", ending="")
+
+        done = rollups.refresh(rows=rollups.due_now, progress=show)
+        if self.stderr.isatty():
+            self.stderr.write("\r\x1b[K", ending="")
+        self.stdout.write(f"figures worked out {done.counted}, changed {done.changed}")
+        if done.failed:
+            raise CommandError(f"{done.failed} figures could not be worked out; the log says why.")
 
     def _backfill(self, first: date, step: Any) -> None:
         today = day_of(timezone.now())
