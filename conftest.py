@@ -100,10 +100,22 @@ def pytest_collection() -> Generator[None, Any, Any]:
         return (yield)
 
 
+def has_fixture_of_its_module(item: pytest.Item) -> bool:
+    """Return whether a test asks for something that is made once for all of its module."""
+    info = getattr(item, "_fixtureinfo", None)
+    found = info.name2fixturedefs.values() if info else ()
+    return any(definitions[-1].scope == "module" for definitions in found)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses the real data or a browser, so that `-m` finds it without anybody having to remember."""
+    """Mark what uses the real data or a browser, so that `-m` finds it without anybody having to remember.
+
+    Tests that share what is made once for their module stay with one process: it is made once then.
+    """
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
+        if has_fixture_of_its_module(item) and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
         if "real_data" in fixtures:
             item.add_marker(pytest.mark.real_data)
         if "browser_type_launch_args" in fixtures or "page" in fixtures:

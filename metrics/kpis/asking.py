@@ -612,18 +612,21 @@ class Rows(Sequence[dict[str, Any]]):
                 raise KpiError("part", "When these facts were recorded is not kept.")
             self._columns |= {**self.part.details, "recorded": self.part.recorded}
         self.columns = list(self._columns)
+        self._plain = Rates(known_at=question.known_at)
         self._suited: Rates | None = None
         self._count: int | None = None
 
-    @property
-    def _rates(self) -> Rates:
-        """Return the rates that the total is exchanged at, which the whole selection decides."""
+    def _rates_of(self, currency: str) -> Rates:
+        """Return the rates that the total is exchanged at, which the whole selection decides.
+
+        It decides only where a currency has no rate: all others need no count of the selection.
+        """
+        if self._plain.knows(currency):
+            return self._plain
         if self._suited is None:
             tallies = count(_terms(self.question, "total"))["total"]
             total = _added_up(tallies.values())
-            self._suited = _suited_rates(
-                self.question.kpi, self.variant, total, Rates(known_at=self.question.known_at)
-            )
+            self._suited = _suited_rates(self.question.kpi, self.variant, total, self._plain)
         return self._suited
 
     @cached_property
@@ -697,7 +700,7 @@ class Rows(Sequence[dict[str, Any]]):
             found["currency"] = row["kpi_currency"]
             found["amount_in_currency"] = amount
             try:
-                amount *= self._rates.at(
+                amount *= self._rates_of(row["kpi_currency"]).at(
                     row["kpi_currency"], rate_day(self.part, self.question.period, month)
                 )
             except MissingRateError:

@@ -285,6 +285,10 @@ class Rates:
     def _known(self, currency: str) -> dict[date, list[ExchangeRate]]:
         return self._recorded.versions.get(currency, {})
 
+    def knows(self, currency: str) -> bool:
+        """Return whether this currency is exchanged at rates of its own, from some day on."""
+        return currency == self.currency or bool(self._known(currency))
+
     def at(self, currency: str, day: date, *, is_noted: bool = True) -> Decimal:
         """Return what one unit was worth; `is_noted` has `changes` tell if this rate was corrected."""
         if currency == self.currency:
@@ -319,7 +323,7 @@ class Rates:
         """
         if len(currencies) == 1:
             (only,) = currencies
-            if only != self.currency and not self._known(only):
+            if not self.knows(only):
                 return Rates(only, recorded=self._recorded)
         return self
 
