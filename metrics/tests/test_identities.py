@@ -179,7 +179,8 @@ def counted() -> list[Any]:
             answer.kpi.slug,
             answer.value,
             answer.figure.counts,
-            [group.figure.counts for group in answer.groups],
+            # What was recorded and taken back leaves a group that says only that it was corrected.
+            {group.key: counts for group in answer.groups if any((counts := group.figure.counts).values())},
         )
         for answer in answers
     ]
