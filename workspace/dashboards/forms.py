@@ -89,6 +89,11 @@ class SelectionForm(forms.Form):
     def has_free_days(self) -> bool:
         return self.data.get("period") == FREE_DAYS
 
+    @property
+    def more(self) -> list[forms.BoundField]:
+        """The filters that stand behind one button, and tell by chips which of them are in force."""
+        return [self[name] for name in ("segment", "plan", "lifecycle_stage")]
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         if self.has_free_days and not {"start", "last"} & set(self.errors):

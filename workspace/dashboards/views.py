@@ -153,6 +153,7 @@ def _context(request: HttpRequest, asked: Asked) -> dict[str, Any]:
     context: dict[str, Any] = {
         "dashboard": asked.dashboard,
         "form": asked.form,
+        "more_in_force": sum(bool(field.value()) for field in asked.form.more),
         "carried": asked.carried,
         "tabs": [
             {
