@@ -1,6 +1,6 @@
 """Takes pictures of the pages in a demo company, in both themes and two widths.
 
-`make screenshots` takes the README's two. `make screenshots ARGS="--all DIR"` takes every page
+`make screenshots` takes the README's. `make screenshots ARGS="--all DIR"` takes every page
 for somebody who wants to look at them.
 """
 
@@ -23,7 +23,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "demo-password-1"  # noqa: S105 - of the demo company
 WIDTHS = {"desktop": (1440, 1000), "phone": (390, 844)}
 
-README = [("home", "csm", "/", "light", "desktop"), ("account", "csm", "account", "dark", "desktop")]
+README = [
+    ("home", "csm", "/", "light", "desktop"),
+    ("account", "csm", "account", "dark", "desktop"),
+    ("executive", "admin", "/dashboards/executive/", "light", "desktop"),
+]
 PAGES = {
     "csm": [
         ("home", "/"),
@@ -34,6 +38,7 @@ PAGES = {
         ("numbers", "/kpis/"),
         ("number", "/kpis/customer_churn_rate/?group_by=segment"),
         ("nps", "/kpis/nps/"),
+        ("board", "/dashboards/csm/"),
     ],
     "manager": [("home", "/"), ("portfolio", "/portfolio/"), ("imports", "/imports/")],
     "admin": [
@@ -43,6 +48,11 @@ PAGES = {
         ("admin", "/admin/"),
         ("admin-accounts", "/admin/accounts/account/"),
         ("numbers", "/kpis/"),
+        ("number", "/kpis/nrr/?group_by=segment"),
+        ("executive", "/dashboards/executive/"),
+        ("revenue", "/dashboards/revenue/"),
+        ("team", "/dashboards/team/"),
+        ("rates", "/settings/rates/"),
         ("api", "/api/v1/docs/"),
     ],
 }
@@ -98,7 +108,8 @@ def account_of(page: Page) -> str:
 def shoot(page: Page, path: str, file: Path, *, whole: bool) -> None:
     page.goto(account_of(page) if path == "account" else path)
     page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(400)  # charts draw themselves
+    page.wait_for_selector("[aria-busy]", state="detached", timeout=60_000)  # a board's sections
+    page.wait_for_timeout(800)  # charts draw themselves
     page.screenshot(path=file, full_page=whole)
     print(file)
 
