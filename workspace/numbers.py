@@ -534,8 +534,6 @@ def table_of(found: Rows, shown: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _cell(value: Any) -> Any:
     if isinstance(value, date):
         return day(value)
-    if isinstance(value, Decimal):
-        return f"{value.normalize():f}"
     if isinstance(value, float):
         return digits(Decimal(str(value)), 0 if value.is_integer() else 2)
     if isinstance(value, Decimal):
