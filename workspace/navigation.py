@@ -49,6 +49,13 @@ ITEMS = [
     ),
     Item(label="Alerts", path="/alerts/", icon="bell", roles=ALERTED, count_path="/alerts/unread/"),
     Item(label="Imports", path="/imports/", icon="database-import", group="Data", roles=IMPORTERS),
+    Item(
+        label="Support hours",
+        path="/settings/support-hours/",
+        icon="clock",
+        group="Administration",
+        roles=ADMINS,
+    ),
     Item(label="Exchange rates", path="/settings/rates/", icon="coin", group="Administration", roles=ADMINS),
     Item(label="Admin", path="/admin/", icon="settings", group="Administration", roles=ADMINS),
     Item(label="Status", path="/status/", icon="activity", group="Administration", roles=ADMINS),

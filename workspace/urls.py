@@ -11,6 +11,7 @@ from workspace import (
     portfolio,
     rates,
     search,
+    support_hours,
     targets,
     undo,
 )
@@ -49,6 +50,7 @@ urlpatterns: list[URLPattern] = [
     path("dashboards/<slug:slug>/print/", dashboards.printout, name="dashboard-print"),
     path("dashboards/<slug:slug>/export/", dashboards.export, name="dashboard-export"),
     path("dashboards/<slug:slug>/sections/<slug:key>/", dashboards.section, name="dashboard-section"),
+    path("settings/support-hours/", support_hours.support_hours, name="support-hours"),
     path("settings/rates/", rates.rate_list, name="rates"),
     path("dashboard-mails/", mailings.mailing_list, name="mailings"),
     path("dashboard-mails/new/", mailings.mailing_new, name="mailing-new"),

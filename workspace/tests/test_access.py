@@ -81,6 +81,7 @@ ROUTES = {
     "workspace:dashboard-export": page(slug="dashboard"),
     "workspace:dashboard-section": page(slug="dashboard", key="figures"),
     "workspace:rates": page(ADMINS),
+    "workspace:support-hours": page(ADMINS),
     "workspace:mailings": page(),
     "workspace:mailing-new": page(),
     "workspace:mailing-edit": page(pk="mailing"),

@@ -30,6 +30,7 @@ PATHS = [
     "/alerts/",
     "/annotations/",
     "/settings/rates/",
+    "/settings/support-hours/",
     "/dashboard-mails/",
     "/dashboard-mails/new/?dashboard=executive",
 ]
