@@ -329,10 +329,23 @@ const KINDS = {
 
 const isNarrow = (element) => element.clientWidth < 480;
 
+/** How many lines the legend takes: about seven pixels a letter, and room for its mark. */
+function legendLines(spec, width) {
+  let [lines, used] = [1, 0];
+  for (const { name } of spec.series) {
+    const needed = name.length * 7 + 32;
+    if (used && used + needed > width) [lines, used] = [lines + 1, 0];
+    used += needed;
+  }
+  return lines;
+}
+
 function paint(element, spec, echarts, isStill = false) {
   drawn.get(element)?.chart.dispose();
   const chart = echarts.init(element, null, { renderer: "svg" });
   const option = KINDS[spec.kind](spec, palette(), isNarrow(element));
+  // A legend of several lines must not lie on the drawing.
+  if (spec.series.length > 1) option.grid.top += 20 * (legendLines(spec, element.clientWidth) - 1);
   chart.setOption(isStill ? { ...option, animation: false } : option);
   chart.on("click", (point) => {
     const series = spec.series.find((each) => each.name === point.seriesName);
