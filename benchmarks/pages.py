@@ -22,6 +22,7 @@ from accounts.models import Account
 from benchmarks.figures import Figure, Options, duration, percentile, times
 from intake.demo.team import ADMIN, CSM
 from team.models import User
+from workspace.dashboards.catalogue import DASHBOARDS
 
 VISITS, QUICK_VISITS = 20, 8
 SLOWEST_SECONDS = 0.1
@@ -42,6 +43,7 @@ def pages(user: User) -> list[Page]:
         Page("portfolio", ["/portfolio/"]),
         Page("account", [account.get_absolute_url() for account in accounts[:VISITS]]),
         Page("KPI catalogue", ["/kpis/"]),
+        *(Page(f"dashboard {slug}, whole", [f"/dashboards/{slug}/print/"]) for slug in DASHBOARDS),
         Page("KPI mrr", ["/kpis/mrr/"]),
         Page("KPI nps", ["/kpis/nps/"]),
         Page("KPI monthly_active_users", ["/kpis/monthly_active_users/"]),
