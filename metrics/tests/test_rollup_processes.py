@@ -13,7 +13,7 @@ from django.conf import settings
 
 from team.tests.installation import Installation, installation
 
-KILLS = 6
+KILLS = 4
 
 
 @pytest.fixture(scope="module")
