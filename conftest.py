@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from django.conf import settings
 from django.test.utils import override_settings
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from xdist.scheduler import LoadScopeScheduling
 
 # Machines differ in speed by more than any deadline allows for; examples are found again by their seed.
 hypothesis_settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -100,22 +103,39 @@ def pytest_collection() -> Generator[None, Any, Any]:
         return (yield)
 
 
-def has_fixture_of_its_module(item: pytest.Item) -> bool:
-    """Return whether a test asks for something that is made once for all of its module."""
-    info = getattr(item, "_fixtureinfo", None)
-    found = info.name2fixturedefs.values() if info else ()
-    return any(definitions[-1].scope == "module" for definitions in found)
+# Files whose tests about one subject, the first word of their parameters, ask the same questions.
+BY_SUBJECT = {"metrics/tests/test_kpis.py"}
+
+
+class Together(LoadScopeScheduling):
+    """Hands out tests one by one, but together those that would else make the same in each process.
+
+    The marker xdist_group does nothing with pytest 9.2: pytest-xdist 3.8 sets an attribute that is
+    no longer read.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        if file in BY_SUBJECT and "[" in test:
+            return f"{file} {re.split('[] ]', test.partition('[')[2])[0]}"
+        return file if makes_something_once(file) else nodeid
+
+
+@cache
+def makes_something_once(file: str) -> bool:
+    """Return whether a file has a fixture for all of its tests, such as a company or an installation."""
+    return 'scope="module"' in (ROOT / file).read_text()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    return Together(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses the real data or a browser, so that `-m` finds it without anybody having to remember.
-
-    Tests that share what is made once for their module stay with one process: it is made once then.
-    """
+    """Mark what uses the real data or a browser, so that `-m` finds it without anybody having to remember."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
-        if has_fixture_of_its_module(item) and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
         if "real_data" in fixtures:
             item.add_marker(pytest.mark.real_data)
         if "browser_type_launch_args" in fixtures or "page" in fixtures:

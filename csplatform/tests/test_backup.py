@@ -15,8 +15,6 @@ import psycopg
 import pytest
 from django.conf import settings
 
-# One backup serves all, so they stay in one process when tests run in several.
-pytestmark = pytest.mark.xdist_group("backup")
 ROOT = Path(settings.BASE_DIR)
 NAMES = "from team.models import User; print(sorted(User.objects.values_list('email', flat=True)))"
 ADD_ADA = "from team.models import User; User.objects.create_user('ada@example.com', 'a-long-password')"

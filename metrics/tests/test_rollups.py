@@ -38,8 +38,7 @@ from metrics.models import KpiRollUp
 from metrics.tests.cast import FEBRUARY, Cast, answer, february, make_company
 from team.models import User
 
-# The company and its figures are made once, so the tests stay together.
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("rollups")]
+pytestmark = pytest.mark.django_db
 TODAY = date(2026, 3, 10)
 JANUARY = FEBRUARY.previous()
 
