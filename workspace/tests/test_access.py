@@ -315,7 +315,11 @@ def test_no_page_shows_ada_what_is_linus_alone(things, world):
 def test_the_admin_does_see_what_ada_does_not(things, world):
     """Without this the test above could pass on pages that show nothing at all."""
     client = signed_in(world.admin)
-    seen = [name for name in ROUTES if "Umbrella" in body_of(client.get(address(name, things)))]
-    assert {"workspace:home", "workspace:portfolio", "workspace:kpi", "api:account-list", "api:kpi-rows"} <= {
-        *seen
-    }
+    for name in (
+        "workspace:home",
+        "workspace:portfolio",
+        "workspace:kpi",
+        "api:account-list",
+        "api:kpi-rows",
+    ):
+        assert "Umbrella" in body_of(client.get(address(name, things))), name
