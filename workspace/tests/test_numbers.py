@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -195,18 +196,19 @@ def store(monkeypatch: pytest.MonkeyPatch, now: datetime = NOW) -> None:
 
 
 @pytest.mark.parametrize("is_stored", [True, False])
-@pytest.mark.parametrize("role", User.Role.values)
 def test_the_catalogue_takes_few_queries_for_everybody(
-    role: str, is_stored: bool, company: Cast, monkeypatch: pytest.MonkeyPatch
+    is_stored: bool, company: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reader = signed_in(make_user("Reader", role))
     if is_stored:
         store(monkeypatch)
-    with CaptureQueriesContext(connection) as queries:
-        response = reader.get("/kpis/")
-    assert response.status_code == 200
-    assert len(queries) <= 20
-    assert all(escape(kpi.label) in response.content.decode() for kpi in KPIS.values())
+    for role in User.Role.values:
+        reader = signed_in(make_user(f"Reader {role}", role))
+        cache.clear()
+        with CaptureQueriesContext(connection) as queries:
+            response = reader.get("/kpis/")
+        assert response.status_code == 200, role
+        assert len(queries) <= 20, role
+        assert all(escape(kpi.label) in response.content.decode() for kpi in KPIS.values()), role
 
 
 def test_the_catalogue_shows_the_stored_value_and_the_target(
