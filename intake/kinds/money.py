@@ -446,6 +446,10 @@ class Movements(FactKind):
         return alive(rows)
 
 
+# Invoices round each line to cents.
+HALF_A_CENT = Decimal("0.005")
+
+
 class Charges(FactKind):
     slug = "charges"
     label = "One-off charges"
@@ -466,8 +470,21 @@ class Charges(FactKind):
             name="amount",
             label="Amount",
             type="number",
-            is_required=True,
+            help="This, or quantity and unit price, is needed.",
             synonyms=("charge", "total", "total charge", "price", "value"),
+        ),
+        Field(
+            name="quantity",
+            label="Quantity",
+            type="number",
+            help="Below zero for what was returned.",
+            synonyms=("qty", "units", "number of units"),
+        ),
+        Field(
+            name="unit_price",
+            label="Unit price",
+            type="number",
+            synonyms=("price per unit", "unit amount", "unit cost"),
         ),
         CURRENCY,
         Field(
@@ -479,14 +496,34 @@ class Charges(FactKind):
         Field(name="supplier", label="Supplier", max_length=200, synonyms=("vendor", "seller")),
     )
     model = Charge
-    stored = ("day", "amount", "description", "supplier")
-    references = ("account_id", "currency")
+    stored = ("day", "description", "supplier")
+    references = ("account_id", "currency", "amount")
     natural = ("account_id", "day", "amount", "description", "supplier")
+
+    def check_mapping(self, document: dict[str, Any]) -> list[tuple[str, str]]:
+        mapped = {"amount", "quantity", "unit_price"} & set(document.get("fields", {}))
+        if "amount" in mapped or len(mapped) == 2:
+            return []
+        return [("fields.amount", "Map the amount, or the quantity and the unit price.")]
 
     def resolve(self, rows: list[Parsed], run: Run) -> list[Parsed]:
         for row in rows:
             row.values["currency"] = row.values.get("currency") or settings.REPORTING_CURRENCY
-        return resolve_accounts(rows, run)
+            self._work_out_amount(row)
+        return resolve_accounts(alive(rows), run)
+
+    @staticmethod
+    def _work_out_amount(row: Parsed) -> None:
+        amount, quantity, price = (row.values.get(name) for name in ("amount", "quantity", "unit_price"))
+        if quantity is None or price is None:
+            if amount is None:
+                row.reject("amount", "An amount, or a quantity and a unit price, is needed.")
+            return
+        product = round(quantity * price, Charge._meta.get_field("amount").decimal_places)
+        if amount is None:
+            row.values["amount"] = product
+        elif abs(amount - product) > HALF_A_CENT:
+            row.reject("amount", f"The amount is {amount}, but quantity × unit price is {product}.")
 
 
 class Rates(Kind):

@@ -449,6 +449,22 @@ def test_a_row_the_database_refuses_is_rejected_alone(
     assert [line for line, _, _ in problems()] == [3]
 
 
+def test_a_charge_of_quantity_and_price_is_their_product(tmp_path: Path) -> None:
+    accounts_from(tmp_path)
+    text = (
+        "account,day,amount,quantity,unit_price\n"
+        "1,2024-01-01,,3,2.55\n"
+        "1,2024-01-02,,-2,0.335\n"
+        "1,2024-01-03,1.01,3,0.335\n"
+        "1,2024-01-04,9,3,0.335\n"
+        "1,2024-01-05,,3,\n"
+    )
+    import_file("charges", write(tmp_path, text), source="crm")
+    amounts = Charge.objects.order_by("day").values_list("amount", flat=True)
+    assert list(amounts) == [Decimal("7.65"), Decimal("-0.67"), Decimal("1.01")]
+    assert [(line, name) for line, name, _ in problems()] == [(5, "amount"), (6, "amount")]
+
+
 def test_an_assignment_that_overlaps_is_rejected_and_names_the_other(tmp_path: Path) -> None:
     accounts_from(tmp_path)
     make_user("Ada")

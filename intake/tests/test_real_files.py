@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
@@ -23,6 +24,7 @@ from csplatform.periods import Period
 from intake.importing import Counts
 from intake.tests.files import EXAMPLES, import_file, latest
 from metrics.kpis import Question, compare, rows
+from metrics.kpis.cohorts import matrix
 from tickets.models import Ticket, TicketEvent
 from usage.models import EndUser, Event
 from usage.verifying import differences as usage_differences
@@ -173,6 +175,34 @@ def test_gcloud_reads_as_it_is_with_each_month_repaired_and_listed(real_data: Pa
     assert Charge.objects.annotate(lower=Lower("supplier")).values("lower").distinct().count() == 212
     again, _ = bring_in(tmp_path, file, "gcloud-charges")
     assert (again.unchanged, Charge.objects.count()) == (4699, 4699)
+
+
+def first_lines_of_invoices(file: Path, copy: Path) -> Path:
+    """Keep one line that was bought of each invoice, which says all that cohorts ask."""
+    invoices = set()
+    with gzip.open(file, "rt", encoding="utf-8", newline="") as lines, copy.open("w", newline="") as kept:
+        reader = csv.DictReader(lines)
+        writer = csv.DictWriter(kept, reader.fieldnames or ())
+        writer.writeheader()
+        for line in reader:
+            if (
+                line["InvoiceNo"] not in invoices
+                and Decimal(line["Quantity"]) * Decimal(line["UnitPrice"]) > 0
+            ):
+                invoices.add(line["InvoiceNo"])
+                writer.writerow(line)
+    return copy
+
+
+def test_online_retail_gives_the_cohort_of_december(real_data: Path, tmp_path: Path, settings: Any) -> None:
+    settings.REPORTING_CURRENCY = "GBP"
+    file = real_data / "online-retail" / "online_retail_2010-12_2011-06.csv.gz"
+    lines = first_lines_of_invoices(file, tmp_path / "invoices.csv")
+    counts, code = import_file("charges", lines, EXAMPLES / "retail-charges.json")
+    assert (counts.rejected, code) == (0, 0)
+    table = matrix(Period(date(2010, 12, 1), date(2011, 6, 1)), variant="buyers")
+    assert [cell.counts["active"] for cell in table.cohorts[0].cells] == [885, 324, 286, 340, 321, 352]
+    assert kpi("cohort_retention", "2010-12-01", "2011-01-01", variant="buyers")["denominator"] == "885"
 
 
 def test_servicenow_updates_become_tickets(real_data: Path, tmp_path: Path) -> None:
