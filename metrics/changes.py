@@ -9,5 +9,5 @@ track(
     is_open_ended=True,
     ignores=("computed_at", "oldest_signal_at", "points", "raws"),
 )
-# The moment decides which row of a term holds, and is no day that a figure is about.
-track("metrics.RenewalForecast", days=("due_on",))
+# What is said anew of a term takes the place of what was said before, which may have been about another day.
+track("metrics.RenewalForecast")

@@ -11,10 +11,11 @@ import pytest
 from accounts.models import Account, Renewal
 from accounts.tests.factories import make_account, subscribe
 from csplatform.periods import Period
-from metrics import forecasting
+from metrics import forecasting, rollups
 from metrics.calculations import Likelihood, renewal_likelihood
-from metrics.kpis import Answer, Question, ask, read_question, rows
-from metrics.models import RenewalForecast
+from metrics.kpis import Answer, Question, ask, ask_stored, read_question, rows
+from metrics.kpis.reach import fingerprint
+from metrics.models import KpiRollUp, RenewalForecast
 from metrics.tests.cast import FEBRUARY, NOW, at, february, renewal, scored
 from team.work import enqueue, run_due
 
@@ -97,6 +98,35 @@ def test_a_worse_band_is_not_held_likelier_because_nobody_was_in_it() -> None:
     past(red=(10, 10))
     found = forecasting.likelihoods(at(february(1)))
     assert found["red"].expected == found["green"].expected < Decimal("0.75")
+
+
+def test_a_term_that_ends_on_another_day_leaves_the_stored_month_it_was_in() -> None:
+    past(green=(5, 10))
+    term = renewal(customer("Acme", (february(1), 90)), date(2026, 3, 20), 1000)
+    forecasting.say(at(february(10)))
+    question = asked(period=MARCH).question
+    store(question)
+    Renewal.objects.filter(pk=term.pk).update(due_on=date(2026, 6, 20))
+    store(question)
+    forecasting.say(at(february(11)))
+    assert ask_stored([question]) == [None]
+    store(question)
+    (stored,) = ask_stored([question])
+    assert stored is not None
+    assert stored.figure.counts["contracts_forecast"] == 0
+
+
+def store(question: Question) -> None:
+    """Work out the figure of a question, whose roll-up is made if there is none."""
+    KpiRollUp.objects.get_or_create(
+        kpi=question.slug,
+        variant=question.kpi.variant("").slug,
+        starts_on=question.period.start,
+        ends_on=question.period.last_day,
+        fingerprint=fingerprint(question.kpi),
+        defaults={"urgency": rollups.TOTALS_NOW, "reads": "[]"},
+    )
+    rollups.refresh(rows=rollups.due_now)
 
 
 def test_terms_that_ended_more_than_a_year_ago_or_were_decided_later_say_nothing() -> None:
