@@ -1,4 +1,8 @@
-"""Stored figures while several workers work them out, facts keep coming, and workers are killed."""
+"""Stored figures while several workers work them out, facts keep coming, and workers are killed.
+
+It shows that no such mix leaves something wrong behind. A single race is met by chance here, if at
+all; test_rollups has them one by one.
+"""
 
 from __future__ import annotations
 
